@@ -1,0 +1,16 @@
+export { type CompiledFunction, type CompileOptions, compile, isTracing } from './compile.js';
+export { valueAndGrads } from './gradients.js';
+export { gelu, geluTanh, quickGelu, silu } from './ops/activations.js';
+export { ATTENTION_BUDGET_BYTES, type AttentionOptions, attention, temporalAttention } from './ops/attention.js';
+export { biasAdd } from './ops/bias-add.js';
+export { type Conv2dOptions, conv2d, type Padding2d } from './ops/conv2d.js';
+export { dropout, withDropout } from './ops/dropout.js';
+export { geglu } from './ops/geglu.js';
+export { type GroupNormOptions, groupNorm, type NormActivation } from './ops/group-norm.js';
+export { layerNorm } from './ops/layer-norm.js';
+export { linear } from './ops/linear.js';
+export { avgPool2x, resizeBilinear, upsampleNearest, upsampleNearest2x } from './ops/resize.js';
+export { rmsNorm } from './ops/rms-norm.js';
+export { temporalConv } from './ops/temporal-conv.js';
+export { foldKey, randomNormal, randomUniform, rngKey, rngKeyWords } from './random.js';
+export { type Tensor, type TypedArray, tf, type Variable } from './tf.js';
