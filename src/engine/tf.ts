@@ -17,6 +17,7 @@ legacyUtil.isNullOrUndefined ??= (value: unknown) => value === null || value ===
 legacyUtil.isArray ??= Array.isArray;
 
 export const tf: typeof TF = require('@tensorflow/tfjs-node-gpu');
+export type { TF };
 export type Tensor = TF.Tensor;
 export type Variable = TF.Variable;
 export type TypedArray = Float32Array | Int32Array | Uint8Array;
