@@ -1,4 +1,4 @@
-export { type CompiledFunction, type CompileOptions, compile, isTracing } from './compile.js';
+export { type CompiledFunction, type CompileOptions, compile, isTracing, type Precision } from './compile.js';
 export { valueAndGrads } from './gradients.js';
 export { gelu, geluTanh, quickGelu, silu } from './ops/activations.js';
 export { ATTENTION_BUDGET_BYTES, type AttentionOptions, attention, temporalAttention } from './ops/attention.js';

@@ -45,6 +45,7 @@ export interface NativeBackend {
   binding: NativeBinding;
   tensorMap: { get(dataId: object): TensorEntry; has(dataId: object): boolean };
   isUsingGpuDevice: boolean;
+  refCount(dataId: object): number;
   getInputTensorIds(tensors: Tensor[]): number[];
   createOutputTensor(metadata: TensorMetadata): Tensor;
   executeSingleOutput(name: string, attrs: Attr[], inputs: Tensor[]): Tensor;

@@ -60,33 +60,34 @@ export function updateResource(
   backend.binding.executeOp(op, [dtypeAttr], backend.getInputTensorIds([handle, value]), 0);
 }
 
-/** Replaces the native tensor behind a variable without copying; the variable owns `metadata`'s handle from then on. */
-function adopt(variable: Variable, id: number): void {
-  const entry = nativeBackend().tensorMap.get(variable.dataId);
-  entry.id = id;
-  entry.values = null;
-}
-
-/** Makes `variable` read the resource's current buffer. Returns the native id, by which `isShared` recognises it. */
+/** Makes `variable` read the resource's current buffer without a copy. Returns the native id, by which `isShared` knows it. */
 export function shareBuffer(variable: Variable, resource: Resource): number {
   const backend = nativeBackend();
+  if (backend.refCount(variable.dataId) > 1) {
+    // Someone holds a clone of the variable: it keeps the old tensor, the variable gets one of its own.
+    const value = resource.read();
+    variable.assign(value);
+    value.dispose();
+    return backend.tensorMap.get(variable.dataId).id;
+  }
   releaseBuffer(variable);
-  const [metadata] = backend.binding.executeOp(
-    'ReadVariableOp',
-    [dtypeAttr],
-    backend.getInputTensorIds([resource.handle]),
-    1,
-  ) as [TensorMetadata];
-  adopt(variable, metadata.id);
+  const inputs = backend.getInputTensorIds([resource.handle]);
+  const [metadata] = backend.binding.executeOp('ReadVariableOp', [dtypeAttr], inputs, 1) as [TensorMetadata];
+  backend.tensorMap.get(variable.dataId).id = metadata.id;
   return metadata.id;
 }
 
-/** Drops the variable's native tensor, so that an update of the resource happens in place. Call `shareBuffer` after it. */
+/**
+ * Drops the variable's native tensor, so that an update of the resource happens in place; call `shareBuffer` after it.
+ * Where a clone of the variable exists nothing is dropped, and TensorFlow copies on the update.
+ */
 export function releaseBuffer(variable: Variable): void {
-  const { binding, tensorMap } = nativeBackend();
-  const entry = tensorMap.get(variable.dataId);
-  if (entry.values === null && entry.id >= 0) binding.deleteTensor(entry.id);
-  adopt(variable, -1);
+  const backend = nativeBackend();
+  if (backend.refCount(variable.dataId) > 1) return;
+  const entry = backend.tensorMap.get(variable.dataId);
+  if (entry.values === null && entry.id >= 0) backend.binding.deleteTensor(entry.id);
+  entry.id = -1;
+  entry.values = null;
 }
 
 /** True if `variable` still reads the tensor that `shareBuffer` gave it (nobody assigned to it since). */

@@ -81,6 +81,16 @@ describe('AdamW', () => {
     optimizer.dispose();
   });
 
+  it('leaves a clone of a variable at its old value', () => {
+    const { a, optimizer, run } = setup();
+    const clone = a.clone();
+    const before = Array.from(a.dataSync());
+    run(0, 2);
+    expect(Array.from(clone.dataSync())).toEqual(before);
+    expect(Array.from(a.dataSync())).not.toEqual(before);
+    optimizer.dispose();
+  });
+
   it('computes the global gradient norm', () => {
     const { optimizer } = setup();
     expect(optimizer.gradientNorm([tf.fill([2, 3], 2), tf.fill([4], 1)])).toBeCloseTo(Math.sqrt(28), 5);

@@ -1,0 +1,118 @@
+/**
+ * Checkpoints that survive a kill at any moment: written to a temporary folder, synced, renamed. Weights and moments are
+ * float32 and come back bit for bit. Layout: `checkpoints/step-N/{unet/, ema/, optimizer.safetensors, state.json}` and
+ * the link `checkpoints/last`.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { InputError } from '../errors.js';
+
+/** What a checkpoint says about itself, `state.json`. */
+export interface CheckpointState {
+  /** Optimizer updates done. */
+  step: number;
+  stage: string;
+  seed: number;
+  /** Names of the trained parameters. */
+  trainable: string[];
+  /** Lowest held-out loss so far, if one was measured. */
+  bestHeldOutLoss?: number;
+  version: string;
+}
+
+const NAME = /^step-(\d+)$/;
+
+export const checkpointsDir = (run: string): string => path.join(run, 'checkpoints');
+
+/** The complete checkpoints of a run, oldest first. Interrupted ones have another name and do not appear. */
+export async function listCheckpoints(run: string): Promise<{ step: number; dir: string }[]> {
+  const root = checkpointsDir(run);
+  if (!existsSync(root)) return [];
+  const found = (await readdir(root)).flatMap(name => {
+    const match = NAME.exec(name);
+    return match ? [{ step: Number(match[1]), dir: path.join(root, name) }] : [];
+  });
+  return found.sort((a, b) => a.step - b.step);
+}
+
+/**
+ * Writes a checkpoint: `write` fills an empty folder, which then takes its final name. Older checkpoints beyond
+ * `keepLast` are removed afterwards, so there is a complete one at any time.
+ */
+export async function saveCheckpoint(
+  run: string,
+  state: CheckpointState,
+  keepLast: number,
+  write: (dir: string) => Promise<void>,
+): Promise<string> {
+  const root = checkpointsDir(run);
+  await mkdir(root, { recursive: true });
+  await removeLeftovers(root);
+  const final = path.join(root, `step-${state.step}`);
+  const temporary = path.join(root, `.writing-step-${state.step}-${process.pid}`);
+  await mkdir(temporary);
+  await write(temporary);
+  await writeFile(path.join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
+  await syncTree(temporary);
+  await rm(final, { recursive: true, force: true });
+  await rename(temporary, final);
+  await link(root, `step-${state.step}`);
+  await sync(root);
+  const all = await listCheckpoints(run);
+  for (const { dir } of all.slice(0, Math.max(0, all.length - keepLast))) await rm(dir, { recursive: true, force: true });
+  return final;
+}
+
+/** Folders of writers that were killed. */
+async function removeLeftovers(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (name.startsWith('.writing-') || name.startsWith('.last-')) await rm(path.join(root, name), { recursive: true, force: true });
+  }
+}
+
+async function link(root: string, target: string): Promise<void> {
+  const temporary = path.join(root, `.last-${process.pid}`);
+  await rm(temporary, { force: true });
+  await symlink(target, temporary);
+  await rename(temporary, path.join(root, 'last'));
+}
+
+async function sync(file: string): Promise<void> {
+  const handle = await open(file, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncTree(dir: string): Promise<void> {
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const file = path.join(dir, entry.name);
+    await (entry.isDirectory() ? syncTree(file) : sync(file));
+  }
+  await sync(dir);
+}
+
+/** Reads `state.json`. Throws `InputError` when the folder is no checkpoint. */
+export async function readCheckpointState(dir: string): Promise<CheckpointState> {
+  const file = path.join(dir, 'state.json');
+  try {
+    const state = JSON.parse(await readFile(file, 'utf8')) as CheckpointState;
+    if (!Number.isInteger(state.step) || state.step < 0) throw new Error(`step is ${JSON.stringify(state.step)}`);
+    return state;
+  } catch (error) {
+    throw new InputError(
+      `${dir} is not a complete checkpoint: ${file}: ${(error as Error).message}. ` +
+        'A checkpoint folder is named step-N and holds unet/, optimizer.safetensors and state.json.',
+      { code: 'train.bad-checkpoint', dir },
+      error,
+    );
+  }
+}
+
+/** The newest complete checkpoint of a run, or null. */
+export async function newestCheckpoint(run: string): Promise<{ step: number; dir: string } | null> {
+  return (await listCheckpoints(run)).at(-1) ?? null;
+}

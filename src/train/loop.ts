@@ -1,0 +1,216 @@
+/**
+ * The training loop of every stage, top to bottom: models, mask, data, optimizer, resume, then steps until done.
+ * Everything random is a function of (seed, step), so a run that was killed and resumed computes the same weights.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { resolveConfig } from '../config/index.js';
+import type { Config } from '../config/schema.js';
+import { createLoader } from '../data/index.js';
+import { compile, type Tensor, tf, valueAndGrads, withDropout } from '../engine/index.js';
+import { InputError, InterruptedError, WorkError } from '../errors.js';
+import { assemble } from './assemble.js';
+import { newestCheckpoint } from './checkpoint.js';
+import { openData } from './data.js';
+import { drawStep, timestepSampling } from './draw.js';
+import { HeldOutLoss } from './held-out.js';
+import { LossBins } from './loss-bins.js';
+import { RunLogger, type Tick, Ticker } from './logging/index.js';
+import { selectTrainable } from './masks.js';
+import { AdamW, type TrainableVariable } from './optimizer.js';
+import { emaDecayAt, learningRateAt } from './schedule.js';
+import { createStage } from './stages/index.js';
+import { restore, save } from './state.js';
+import { ValidationSampler } from './validation.js';
+
+export interface TrainOptions {
+  /** Continue from the newest checkpoint of `config.output`. */
+  resume?: boolean;
+  /** Aborting saves a checkpoint at the next step boundary and throws `InterruptedError`. */
+  signal?: AbortSignal;
+  /** Receives human-readable lines (default: standard error). */
+  print?: (line: string) => void;
+}
+
+export interface TrainSummary {
+  run: string;
+  steps: number;
+  /** Training loss of the last step and last held-out loss. */
+  loss: number;
+  heldOutLoss: number | null;
+  secondsPerStep: number;
+  peakMemoryMiB: number;
+  skippedClips: number;
+  checkpoint: string;
+}
+
+export async function train(config: Config, options: TrainOptions = {}): Promise<TrainSummary> {
+  const { resume = false, signal, print = line => process.stderr.write(`${line}\n`) } = options;
+  const { train: hyper, seed, output: run } = config;
+
+  // ---- run folder -------------------------------------------------------------------------------------------------
+  const found = await newestCheckpoint(run);
+  if (found && !resume) {
+    throw new InputError(
+      `${run} already holds a run at step ${found.step}. Add --resume to continue it, or choose another folder with --set output=DIR.`,
+      { code: 'train.run-exists', run },
+    );
+  }
+  await mkdir(run, { recursive: true });
+  await writeFile(path.join(run, 'config.yaml'), resolveConfig(config));
+
+  // ---- data -------------------------------------------------------------------------------------------------------
+  const data = await openData(config, print);
+  const loader = createLoader({ ...data.loaderOptions, entries: data.train, batchSize: hyper.batchSize, onSkip: data.reportSkip });
+
+  // ---- models -----------------------------------------------------------------------------------------------------
+  const { unet, text, scheduler } = await assemble(config, data.captions, print);
+  const { schedule, config: diffusion } = scheduler;
+  const stage = createStage({ unet, schedule, predictionType: diffusion.predictionType, config });
+  stage.check();
+
+  // ---- what trains ------------------------------------------------------------------------------------------------
+  const parameters = [...unet.parameters().values()];
+  const selection = selectTrainable(parameters.map(p => ({ name: p.path, size: p.size })), hyper.trainable);
+  const chosen = new Set(selection.names);
+  const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
+  const variables = trainable.map(p => p.variable);
+  await writeFile(path.join(run, 'trainable.json'), `${JSON.stringify(selection, null, 2)}\n`);
+  print(`training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`);
+
+  // ---- optimizer, resume ------------------------------------------------------------------------------------------
+  const optimizer = new AdamW(trainable, { ...hyper, ema: hyper.ema.decay > 0, compile: config.compile });
+  const start = found ? await restore(found.dir, unet, optimizer, config, print) : 0;
+  const logger = new RunLogger({ folder: run, totalSteps: hyper.steps, resumeStep: start, tensorboard: config.log.tensorboard, print });
+  const ticker = new Ticker({ totalSteps: hyper.steps, clipsPerStep: hyper.batchSize * hyper.accumulate, startStep: start });
+  const heldOut = new HeldOutLoss({ config, data, stage, text });
+  const validation = new ValidationSampler({ config, unet, text, scheduler });
+
+  // ---- one step, compiled -----------------------------------------------------------------------------------------
+  const { precision, compile: enabled } = config;
+  const gradients = compile(
+    (video, context, timesteps, noiseKey, dropoutKey) => {
+      const objective = (): [Tensor, Tensor] => {
+        const { loss, simple } = stage.loss({ video, text: context, timesteps, noiseKey });
+        return [loss, simple];
+      };
+      const compute = () => valueAndGrads(objective, variables);
+      const { value, grads, aux } = hyper.dropout ? withDropout(dropoutKey, compute) : compute();
+      return [value, ...aux, ...grads];
+    },
+    { name: `train_${stage.name}`, precision, enabled },
+  );
+  const sampling = timestepSampling(config.diffusion.timesteps, diffusion.numTrainTimesteps);
+  const draw = { seed, captionDropout: hyper.captionDropout, sampling };
+
+  // ---- steps ------------------------------------------------------------------------------------------------------
+  let loss = Number.NaN;
+  let heldOutLoss: number | null = null;
+  let checkpoint = found?.dir ?? '';
+  let saved = start;
+  let waited = 0;
+  let lastTick: Tick | null = null;
+  const bins = new LossBins(diffusion.numTrainTimesteps);
+  const saveNow = async (step: number) => {
+    if (saved === step && checkpoint) return;
+    checkpoint = await save(run, step, { unet, optimizer, config, trainable: selection.names });
+    saved = step;
+    print(`saved ${checkpoint}`);
+  };
+  try {
+    for (let step = start; step < hyper.steps; step++) {
+      const sums: Tensor[] = [];
+      loss = 0;
+      for (let i = 0; i < hyper.accumulate; i++) {
+        const microStep = step * hyper.accumulate + i;
+        const asked = performance.now();
+        const batch = await loader.batch(microStep);
+        waited += performance.now() - asked;
+        const drawn = drawStep(batch.captions, microStep, draw);
+        const context = text.encode(drawn.captions); // [B, L, D]
+        const outputs = tf.tidy(() => {
+          const keys = [drawn.noiseKey, drawn.dropoutKey].map(key => tf.tensor1d(key, 'int32')) as [Tensor, Tensor];
+          return gradients(tf.tensor(batch.videos, batch.shape), context, tf.tensor1d(drawn.timesteps, 'int32'), ...keys);
+        });
+        context.dispose();
+        const [value, simple, ...grads] = outputs as [Tensor, Tensor, ...Tensor[]];
+        loss += value.dataSync()[0]! / hyper.accumulate;
+        bins.add(drawn.timesteps, simple.dataSync());
+        tf.dispose([value, simple]);
+        accumulate(sums, grads);
+      }
+      const norm = optimizer.gradientNorm(sums) / hyper.accumulate;
+      if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+        tf.dispose(sums);
+        await saveNow(step); // the weights are those of the last good step
+        throw new WorkError(
+          `step ${step + 1}: the loss is ${loss} and the gradient norm ${norm}. The weights of step ${step} are intact and saved in ${checkpoint}. ` +
+            'Lower train.learningRate, set train.clipNorm, use precision: fp32, or look for broken clips in data.source.',
+          { code: 'train.not-finite', step, loss, norm },
+        );
+      }
+      const rate = learningRateAt(step, hyper);
+      const clip = hyper.clipNorm > 0 ? Math.min(1, hyper.clipNorm / (norm + 1e-6)) : 1;
+      const done = step + 1;
+      const histograms = config.log.histogramsEverySteps;
+      if (histograms > 0 && done % histograms === 0) logHistograms(logger, done, trainable, sums);
+      optimizer.step(sums, { learningRate: rate, step, gradientScale: clip / hyper.accumulate, emaDecay: emaDecayAt(step, hyper.ema) });
+      tf.dispose(sums);
+
+      if (done % config.log.everySteps === 0 || done === hyper.steps) {
+        const waiting = waited / 1e3;
+        lastTick = ticker.tick({ step: done, loss, learningRate: rate, gradNorm: norm, waitingSeconds: waiting, ...bins.take() });
+        logger.tick(lastTick);
+        waited = 0;
+      }
+      if (heldOut.due(done)) {
+        heldOutLoss = await optimizer.withAverage(() => heldOut.measure());
+        const byTimestep = Object.entries(heldOut.byTimestep).map(([t, value]) => [`heldOut/loss_t${t}`, value]);
+        logger.scalars(done, { 'heldOut/loss': heldOutLoss, ...Object.fromEntries(byTimestep) });
+        print(`held-out loss ${heldOutLoss.toFixed(4)} at step ${done}`);
+      }
+      if (validation.due(done)) await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
+      if (done === hyper.steps || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0)) await saveNow(done);
+      if (signal?.aborted && done < hyper.steps) {
+        await saveNow(done);
+        throw new InterruptedError(`interrupted at step ${done}; saved in ${checkpoint}. Continue with --resume.`, { code: 'train.interrupted', step: done });
+      }
+    }
+    if (start >= hyper.steps) print(`nothing to do: ${run} is at step ${start} of ${hyper.steps}`);
+  } finally {
+    await loader.close();
+    await heldOut.dispose();
+    validation.dispose();
+    gradients.dispose();
+    optimizer.dispose();
+    text.dispose();
+    logger.close();
+    unet.dispose();
+  }
+  return {
+    run,
+    steps: hyper.steps,
+    loss,
+    heldOutLoss,
+    secondsPerStep: lastTick?.secondsPerStep ?? Number.NaN,
+    peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    skippedClips: loader.skipped.length + data.skipped,
+    checkpoint,
+  };
+}
+
+/** Adds `gradients` onto `sums`, taking ownership of both. */
+function accumulate(sums: Tensor[], gradients: Tensor[]): void {
+  gradients.forEach((gradient, i) => {
+    const sum = sums[i];
+    sums[i] = sum ? sum.add(gradient) : gradient;
+    if (sum) tf.dispose([sum, gradient]);
+  });
+}
+
+function logHistograms(logger: RunLogger, step: number, trainable: TrainableVariable[], gradients: Tensor[]): void {
+  for (const [i, { name, variable }] of trainable.entries()) {
+    logger.histogram(step, `weights/${name}`, variable.dataSync());
+    logger.histogram(step, `gradients/${name}`, gradients[i]!.dataSync());
+  }
+}

@@ -1,0 +1,87 @@
+/** What a checkpoint holds and how it goes back: UNet, average, moments. */
+import path from 'node:path';
+import type { Config } from '../config/schema.js';
+import { tf } from '../engine/index.js';
+import type { Resource } from '../engine/resource.js';
+import { InputError } from '../errors.js';
+import type { UNet3DConditionModel } from '../models/unet3d/index.js';
+import { openSafetensors, type TensorEntry, writeSafetensors } from '../models/weights/safetensors.js';
+import { VERSION } from '../version.js';
+import { readCheckpointState, saveCheckpoint } from './checkpoint.js';
+import type { AdamW } from './optimizer.js';
+
+interface Contents {
+  unet: UNet3DConditionModel;
+  optimizer: AdamW;
+  config: Config;
+  trainable: string[];
+}
+
+const MOMENTS = { exp_avg: 'm', exp_avg_sq: 'v', ema: 'ema' } as const;
+
+function read(resource: Resource): Float32Array {
+  return tf.tidy(() => resource.read().dataSync() as Float32Array);
+}
+
+/** Writes `checkpoints/step-N`. `optimizer.safetensors` keys: `exp_avg.NAME`, `exp_avg_sq.NAME`, `ema.NAME` (our layout). */
+export async function save(run: string, step: number, { unet, optimizer, config, trainable }: Contents): Promise<string> {
+  const state = { step, stage: config.stage, seed: config.seed, trainable, version: VERSION };
+  return saveCheckpoint(run, state, config.checkpoint.keepLast, async dir => {
+    await unet.savePretrained(path.join(dir, 'unet'));
+    if (optimizer.options.ema) await optimizer.withAverage(() => unet.savePretrained(path.join(dir, 'ema')));
+    const entries: TensorEntry[] = optimizer.slots.flatMap(slot =>
+      Object.entries(MOMENTS).flatMap(([key, field]) => {
+        const resource = slot[field];
+        return resource ? [{ name: `${key}.${slot.name}`, shape: resource.shape, dtype: 'F32' as const, data: () => read(resource) }] : [];
+      }),
+    );
+    await writeSafetensors(path.join(dir, 'optimizer.safetensors'), entries, { format: 'pt', step: String(step) });
+  });
+}
+
+/** Loads a checkpoint into the model and the optimizer; returns its step. */
+export async function restore(
+  dir: string,
+  unet: UNet3DConditionModel,
+  optimizer: AdamW,
+  config: Config,
+  print: (line: string) => void,
+): Promise<number> {
+  const state = await readCheckpointState(dir);
+  const differs = (['stage', 'seed'] as const).filter(key => state[key] !== config[key]);
+  if (differs.length > 0) {
+    const list = differs.map(key => `${key} was ${state[key]}, is now ${config[key]}`).join('; ');
+    throw new InputError(`cannot resume ${dir}: ${list}. Resume with the run's own config.yaml, or start a new run in another folder.`, {
+      code: 'train.resume-differs',
+      keys: differs,
+    });
+  }
+  const names = optimizer.slots.map(s => s.name);
+  const missing = names.filter(name => !state.trainable.includes(name));
+  const extra = state.trainable.filter(name => !names.includes(name));
+  if (missing.length + extra.length > 0) {
+    throw new InputError(
+      `cannot resume ${dir}: it trained other parameters (${extra.length} no longer train, ${missing.length} are new, e.g. ${[...extra, ...missing][0]}). ` +
+        'Keep train.trainable as it was, or start a new run with model.pretrained set to this checkpoint.',
+      { code: 'train.resume-differs', missing, extra },
+    );
+  }
+  const weights = openSafetensors(path.join(dir, 'unet'));
+  const moments = openSafetensors(path.join(dir, 'optimizer.safetensors'));
+  try {
+    await unet.loadStateDict(weights);
+    for (const slot of optimizer.slots) {
+      for (const [key, field] of Object.entries(MOMENTS)) {
+        const resource = slot[field];
+        if (!resource) continue;
+        const values = (await moments.read(`${key}.${slot.name}`)) as Float32Array;
+        tf.tidy(() => resource.assign(tf.tensor(values, resource.shape)));
+      }
+    }
+  } finally {
+    weights.close();
+    moments.close();
+  }
+  print(`resumed ${dir} at step ${state.step}`);
+  return state.step;
+}
