@@ -10,7 +10,11 @@ export const describe = 'Time a denoising, training or fine-tuning step of a UNe
 export const builder = (yargs: Argv) =>
   withJson(yargs)
     .positional('config', { type: 'string', demandOption: true, describe: 'A UNet config.json with a "_bench" entry' })
-    .option('mode', { choices: ['infer', 'train', 'finetune'] as const, default: 'train' as const, describe: 'finetune trains the temporal attention alone' })
+    .option('mode', {
+      choices: ['infer', 'train', 'finetune'] as const,
+      default: 'train' as const,
+      describe: 'finetune trains the temporal attention alone',
+    })
     .option('precision', { choices: ['fp32', 'bf16'] as const, default: 'fp32' as const, describe: 'bf16 is autocast' })
     .option('steps', { type: 'number', default: 5, describe: 'Measured steps, after one that is not' })
     .option('compile', { type: 'boolean', default: true, describe: '--no-compile runs op by op' });
@@ -29,7 +33,14 @@ export async function handler(args: Args): Promise<void> {
   const { bench } = await import('../bench/bench.js');
   const progress = createProgress({ label: `${args.mode} ${args.precision}`, total: args.steps, quiet: args.quiet });
   const { config, mode, precision, steps, compile } = args;
-  const result = await bench({ config, mode, precision, steps, compile, onStep: (done, ms) => progress.update(done, `${ms.toFixed(0)} ms`) });
+  const result = await bench({
+    config,
+    mode,
+    precision,
+    steps,
+    compile,
+    onStep: (done, ms) => progress.update(done, `${ms.toFixed(0)} ms`),
+  });
   progress.stop();
   if (args.json) return printJson(result);
   print(

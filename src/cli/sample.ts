@@ -9,15 +9,31 @@ export const describe = 'Make videos from prompts';
 
 export const builder = (yargs: Argv) =>
   withJson(yargs)
-    .option('model', { type: 'string', demandOption: true, describe: 'A run folder, a checkpoint, or a diffusers pipeline folder' })
-    .option('prompt', { type: 'string', array: true, requiresArg: true, default: [] as string[], describe: 'What to show; may be repeated' })
+    .option('model', {
+      type: 'string',
+      demandOption: true,
+      describe: 'A run folder, a checkpoint, or a diffusers pipeline folder',
+    })
+    .option('prompt', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      default: [] as string[],
+      describe: 'What to show; may be repeated',
+    })
     .option('prompts', { type: 'string', describe: 'A text file with a prompt a line' })
     .option('out', { type: 'string', demandOption: true, describe: 'Folder for the videos' })
     .option('stages', { type: 'string', default: 'base', describe: 'Stages of the cascade to run, comma-separated' })
     .option('seed', { type: 'number', default: 345, describe: 'Seed of the first video; the n-th takes seed + n' })
     .option('steps', { type: 'number', describe: 'Denoising steps (default: the run’s, else 75)' })
-    .option('guidance', { type: 'number', describe: 'Classifier-free guidance scale; 1 is none (default: the run’s, else 9)' })
-    .option('sampler', { choices: ['ddim', 'ddpm', 'dpmsolver++'] as const, describe: 'Default: the run’s, else the folder’s scheduler' })
+    .option('guidance', {
+      type: 'number',
+      describe: 'Classifier-free guidance scale; 1 is none (default: the run’s, else 9)',
+    })
+    .option('sampler', {
+      choices: ['ddim', 'ddpm', 'dpmsolver++'] as const,
+      describe: 'Default: the run’s, else the folder’s scheduler',
+    })
     .option('negative', { type: 'string', default: '', describe: 'Negative prompt' })
     .option('frames', { type: 'number', describe: 'Frames a video (default: the run’s, else 8)' })
     .option('width', { type: 'number', describe: 'Pixels (default: the run’s, else 64)' })
@@ -25,7 +41,11 @@ export const builder = (yargs: Argv) =>
     .option('fps', { type: 'number', describe: 'Frames a second of the files (default: the run’s, else 2)' })
     .option('batch', { type: 'number', default: 4, describe: 'Videos denoised together' })
     .option('precision', { choices: ['fp32', 'bf16'] as const, describe: 'Default: the run’s, else fp32' })
-    .option('weights', { choices: ['ema', 'raw'] as const, default: 'ema' as const, describe: 'Which weights of a run: averaged or last' })
+    .option('weights', {
+      choices: ['ema', 'raw'] as const,
+      default: 'ema' as const,
+      describe: 'Which weights of a run: averaged or last',
+    })
     .example('show1 sample --model runs/tiny-base --prompt "a red square moves to the left" --out out', '');
 
 interface Args {

@@ -8,7 +8,11 @@ export const describe = 'Train a stage from a config';
 
 export const builder = (yargs: Argv) =>
   withJson(withConfig(yargs))
-    .option('resume', { type: 'boolean', default: false, describe: 'Continue the run in `output` from its newest checkpoint' })
+    .option('resume', {
+      type: 'boolean',
+      default: false,
+      describe: 'Continue the run in `output` from its newest checkpoint',
+    })
     .example('show1 train configs/tiny/base.yaml --set train.steps=100', 'a short trial')
     .example('show1 train runs/tiny-base/config.yaml --resume', 'continue a run');
 
@@ -26,7 +30,11 @@ export async function handler(args: Args): Promise<void> {
   const { interruptSignal } = await import('./interrupt.js');
   const interrupt = interruptSignal('saving a checkpoint at the end of this step');
   try {
-    const summary = await train(config, { resume: args.resume, signal: interrupt.signal, print: args.quiet ? () => {} : note });
+    const summary = await train(config, {
+      resume: args.resume,
+      signal: interrupt.signal,
+      print: args.quiet ? () => {} : note,
+    });
     if (args.json) printJson(summary);
     else print(`trained ${summary.steps} steps: ${summary.checkpoint}`);
   } finally {

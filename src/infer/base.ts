@@ -3,7 +3,7 @@
  * (SHOW1.md "Pipelines"; Show-1 `pipeline_t2v_base_pixel.py`). One denoising step, network and scheduler together, is one
  * compiled function; the constants of each timestep are its arguments.
  */
-import { guide, varianceHandling, type AnyScheduler, dropVariance, packCoefficients, unpackCoefficients } from '../diffusion/index.js';
+import { guide, varianceHandling, type AnyScheduler, dropVariance, packCoefficients, type Scheduler, unpackCoefficients } from '../diffusion/index.js';
 import { type CompiledFunction, compile, type Precision, randomNormal, rngKeyWords, type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
@@ -63,7 +63,7 @@ export class BaseSampler {
       for (const [i, t] of scheduler.timesteps.entries()) {
         checkpoint?.();
         const [next, ...kept] = tf.tidy(() => {
-          const values = scheduler.coefficients(t, { eta, historyLength: history.length });
+          const values = (scheduler as Scheduler<any>).coefficients(t, { eta, historyLength: history.length });
           const coefficients = tf.tensor1d(packCoefficients(scheduler, values));
           const noise = values.noise ? noiseFor(seeds, shape, `step noise ${i}`) : tf.zeros(shape);
           return this.step(guided, history.length)(

@@ -48,10 +48,7 @@ function enlarge(frame: Frames, scale: number): Canvas {
 
 async function reduce(frame: Frames, width: number): Promise<Canvas> {
   const raw = { width: frame.width, height: frame.height, channels: 3 as const };
-  const { data, info } = await sharp(frame.data, { raw })
-    .resize({ width })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
+  const { data, info } = await sharp(frame.data, { raw }).resize({ width }).raw().toBuffer({ resolveWithObject: true });
   return { data: new Uint8Array(data), width: info.width, height: info.height };
 }
 

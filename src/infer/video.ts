@@ -1,6 +1,7 @@
 /** Videos as files that people look at: mp4, GIF, and PNG sheets of frames. */
-import { asFrames, type Frames } from '../data/frames.js';
+
 import { type EncodeOptions, encode } from '../data/ffmpeg.js';
+import { asFrames, type Frames } from '../data/frames.js';
 
 export type { Frames } from '../data/frames.js';
 export { asFrames, fromUnit } from '../data/frames.js';

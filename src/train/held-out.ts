@@ -53,7 +53,7 @@ export class HeldOutLoss {
         const video = tf.tensor(batch.videos, batch.shape);
         for (const t of heldOutTimesteps) {
           const timesteps = tf.fill([batch.captions.length], t, 'int32');
-          const losses = this.evaluate(video, context, timesteps, rngKey(config.seed, i, `held-out noise ${t}`))[0]!.dataSync();
+          const losses = this.evaluate(video, context, timesteps, rngKey(config.seed, i, `held-out noise ${t}`))[0]!.dataSync() as Float32Array;
           sums.set(t, (sums.get(t) ?? 0) + losses.reduce((a, b) => a + b, 0));
         }
       });

@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { resolveConfig } from '../config/index.js';
+import { stringifyConfig } from '../config/index.js';
 import type { Config } from '../config/schema.js';
 import { createLoader } from '../data/index.js';
 import { compile, type Tensor, tf, valueAndGrads, withDropout } from '../engine/index.js';
@@ -57,7 +57,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     );
   }
   await mkdir(run, { recursive: true });
-  await writeFile(path.join(run, 'config.yaml'), resolveConfig(config));
+  await writeFile(path.join(run, 'config.yaml'), stringifyConfig(config));
 
   // ---- data -------------------------------------------------------------------------------------------------------
   const data = await openData(config, print);

@@ -29,7 +29,8 @@ function bucketOf(value: number): number {
 
 /**
  * Counts the finite values; NaN and infinities are left out. Undefined when no value is finite.
- * Runs of empty buckets are merged into one, as TensorFlow stores them.
+ * Runs of empty buckets are merged into one, as TensorFlow stores them; those at the two ends are dropped, since
+ * TensorBoard takes `min` and `max` for the outer edges.
  */
 export function makeHistogram(values: ArrayLike<number>): HistogramValue | undefined {
   const counts = new Float64Array(LIMITS.length);
@@ -45,17 +46,17 @@ export function makeHistogram(values: ArrayLike<number>): HistogramValue | undef
     sumSquares += value * value;
   }
   if (num === 0) return undefined;
+  const first = counts.findIndex(count => count > 0);
+  const last = counts.findLastIndex(count => count > 0);
   const bucketLimit: number[] = [];
   const bucket: number[] = [];
-  for (let i = 0; i < counts.length; ) {
-    let end = LIMITS[i]!;
+  for (let i = first; i <= last; i++) {
     const count = counts[i]!;
-    i++;
-    if (count === 0) {
-      while (i < counts.length && counts[i] === 0) end = LIMITS[i++]!;
+    if (count === 0 && bucket.at(-1) === 0) bucketLimit[bucketLimit.length - 1] = LIMITS[i]!;
+    else {
+      bucketLimit.push(LIMITS[i]!);
+      bucket.push(count);
     }
-    bucketLimit.push(end);
-    bucket.push(count);
   }
   return { min, max, num, sum, sumSquares, bucketLimit, bucket };
 }

@@ -38,6 +38,8 @@ describe('makeHistogram', () => {
     expect(bucket.reduce((a, b) => a + b)).toBe(num);
     expect(num).toBe(5000);
     expect(bucketLimit.every((limit, i) => i === 0 || limit > bucketLimit[i - 1]!)).toBe(true);
+    expect(bucket[0]).toBeGreaterThan(0);
+    expect(bucket.at(-1)).toBeGreaterThan(0);
     expect(bucket.some((count, i) => i > 0 && count === 0 && bucket[i - 1] === 0)).toBe(false);
   });
   it('leaves out what is not finite', () => {

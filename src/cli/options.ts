@@ -1,0 +1,30 @@
+/** Options that several commands share. */
+import type { Argv } from 'yargs';
+import { type ConfigInput, type LoadedConfig, loadConfig } from '../config/index.js';
+
+/** `--json`: one JSON document on stdout. */
+export function withJson<T>(yargs: Argv<T>) {
+  return yargs.option('json', { type: 'boolean', default: false, describe: 'Print one JSON document on stdout' });
+}
+
+/** A positional CONFIG and `--set`. */
+export function withConfig<T>(yargs: Argv<T>) {
+  return yargs
+    .positional('config', {
+      type: 'string',
+      demandOption: true,
+      describe: 'A YAML config, e.g. configs/tiny/base.yaml',
+    })
+    .option('set', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      default: [] as string[],
+      describe: 'Set one config key, e.g. --set train.steps=100; may be repeated',
+    });
+}
+
+/** The config that `withConfig` names, with its `--set` applied. @throws InputError code `config.*` */
+export function configFrom(args: { config: string; set: string[] }, overrides?: ConfigInput): LoadedConfig {
+  return loadConfig(args.config, { set: args.set, overrides });
+}

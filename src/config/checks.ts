@@ -1,0 +1,129 @@
+/** Rules between keys, which a schema cannot state. Shapes that only a model can judge are left to the models. */
+import { describeAllowed, type Path } from './paths.js';
+import type { Config } from './schema.js';
+import { DEFAULT_TRAIN_TIMESTEPS } from './sections/diffusion.js';
+import { describeOrigin, type Origin, type Origins, originOf } from './tree.js';
+import type { Problem } from './validate.js';
+
+/** Every broken rule of a config whose keys are each valid. */
+export function findConflicts(config: Config, origins: Origins, file: string | undefined): Problem[] {
+  const problems: Problem[] = [];
+  const conflict = (path: Path, message: string): void => {
+    const origin: Origin | undefined = originOf(origins, path);
+    const where = origin ? describeOrigin(origin) : (file ?? 'the config');
+    problems.push({ code: 'config.conflict', path: path.join('.'), origin, message: `${where}: ${message}` });
+  };
+  checkModel(config, conflict);
+  checkDiffusion(config, conflict);
+  checkTraining(config, conflict);
+  checkValidation(config, conflict);
+  return problems;
+}
+
+type Report = (path: Path, message: string) => void;
+
+function checkModel({ model }: Config, conflict: Report): void {
+  if (model.unet === undefined && !model.pretrained && !model.inflateFrom) {
+    conflict(
+      ['model'],
+      'model names no UNet; give model.unet (a config), model.pretrained or model.inflateFrom (a folder)',
+    );
+  }
+  if (model.pretrained && model.inflateFrom) {
+    conflict(
+      ['model', 'inflateFrom'],
+      'model.pretrained and model.inflateFrom both give the UNet its weights; keep one',
+    );
+  }
+  const encoder = model.textEncoder;
+  if (!encoder && !model.pretrained) {
+    conflict(
+      ['model'],
+      'model names no text encoder; give model.textEncoder.path, model.textEncoder.tiny or model.pretrained',
+    );
+  }
+  if (encoder && (encoder.path === undefined) === (encoder.tiny === undefined)) {
+    const both = encoder.path !== undefined;
+    conflict(
+      ['model', 'textEncoder'],
+      both
+        ? 'model.textEncoder has both path and tiny; keep one (a null in the config takes an inherited one away)'
+        : 'model.textEncoder needs path or tiny',
+    );
+  }
+  const tiny = encoder?.tiny;
+  if (tiny && tiny.dModel % tiny.heads !== 0) {
+    conflict(
+      ['model', 'textEncoder', 'tiny', 'heads'],
+      `model.textEncoder.tiny.heads is ${tiny.heads}; allowed: a divisor of dModel (${tiny.dModel})`,
+    );
+  }
+}
+
+function checkDiffusion({ diffusion }: Config, conflict: Report): void {
+  const { min, max } = diffusion.timesteps;
+  const total = diffusion.scheduler?.num_train_timesteps;
+  if (max !== undefined && total !== undefined && max > total) {
+    conflict(
+      ['diffusion', 'timesteps', 'max'],
+      `diffusion.timesteps.max is ${max}; allowed: at most diffusion.scheduler.num_train_timesteps, ${total}`,
+    );
+  }
+  const end = max ?? total;
+  if (end !== undefined && min >= end) {
+    conflict(
+      ['diffusion', 'timesteps', 'min'],
+      `diffusion.timesteps.min is ${min}; allowed: below diffusion.timesteps.max, ${end}`,
+    );
+  }
+}
+
+function checkTraining({ train }: Config, conflict: Report): void {
+  if (train.warmupSteps > train.steps) {
+    conflict(
+      ['train', 'warmupSteps'],
+      `train.warmupSteps is ${train.warmupSteps}; allowed: at most train.steps, ${train.steps}`,
+    );
+  }
+}
+
+function checkValidation({ data, diffusion, validate }: Config, conflict: Report): void {
+  if (validate.everySteps > 0 && validate.prompts.length === 0) {
+    conflict(
+      ['validate', 'everySteps'],
+      `validate.everySteps is ${validate.everySteps} but validate.prompts is empty; list prompts, or set everySteps to 0`,
+    );
+  }
+  const { source, fraction } = data.heldOut;
+  if (source && fraction > 0) conflict(['data', 'heldOut'], 'data.heldOut has both source and fraction; keep one');
+  if (validate.heldOutEverySteps > 0) {
+    if (!source && fraction === 0) {
+      conflict(
+        ['validate', 'heldOutEverySteps'],
+        `validate.heldOutEverySteps is ${validate.heldOutEverySteps} but no clips are held out; ` +
+          'give data.heldOut.source or data.heldOut.fraction, or set it to 0',
+      );
+    }
+    if (validate.heldOutTimesteps.length === 0) {
+      conflict(
+        ['validate', 'heldOutTimesteps'],
+        'validate.heldOutTimesteps is empty; list timesteps, or set validate.heldOutEverySteps to 0',
+      );
+    }
+  }
+  const total = diffusion.scheduler?.num_train_timesteps ?? DEFAULT_TRAIN_TIMESTEPS;
+  validate.heldOutTimesteps.forEach((t, i) => {
+    if (validate.heldOutEverySteps > 0 && t >= total) {
+      conflict(
+        ['validate', 'heldOutTimesteps', String(i)],
+        `validate.heldOutTimesteps.${i} is ${t}; allowed: ${describeAllowed({ type: 'integer', minimum: 0, maximum: total - 1 } as never)}`,
+      );
+    }
+  });
+  if (validate.sampler.steps > total) {
+    conflict(
+      ['validate', 'sampler', 'steps'],
+      `validate.sampler.steps is ${validate.sampler.steps}; allowed: at most the ${total} timesteps of the scheduler`,
+    );
+  }
+}

@@ -1,0 +1,31 @@
+import { Type } from '@sinclair/typebox';
+import { flag, int, list, num, oneOf, section } from '../fields.js';
+
+/** When training writes its state. */
+export const checkpointSection = section('Saving the state of training.', {
+  everySteps: int('Steps between checkpoints; 0 saves only at the end and on Ctrl-C.', 500),
+  keepLast: int('Complete checkpoints kept; older ones are removed.', 3, { minimum: 1 }),
+});
+
+/** When training reports. */
+export const logSection = section('Reporting on training.', {
+  everySteps: int('Steps between status lines, each also a line of stats.jsonl.', 10, { minimum: 1 }),
+  tensorboard: flag('Write TensorBoard events into the run folder.', true),
+  histogramsEverySteps: int('Steps between weight and gradient histograms; 0 is off.', 500),
+});
+
+/** Samples and the held-out loss during training. */
+export const validateSection = section('Samples and the held-out loss during training.', {
+  everySteps: int('Steps between validation samples; 0 is off. Needs `prompts`.', 0),
+  prompts: list('What to sample.', Type.String({ description: 'A prompt; it may be empty.' })),
+  seed: int('Seed of the validation samples: the same at each validation, so that they compare.', 0, {
+    maximum: 2 ** 31 - 1,
+  }),
+  sampler: section('How validation samples are drawn.', {
+    steps: int('Denoising steps.', 25, { minimum: 1 }),
+    guidanceScale: num('Classifier-free guidance; 1 is none.', 9, { minimum: 0 }),
+    scheduler: oneOf('Sampler.', ['ddim', 'ddpm', 'dpmsolver++'], 'ddim'),
+  }),
+  heldOutEverySteps: int('Steps between held-out losses; 0 is off. Needs `data.heldOut`.', 0),
+  heldOutTimesteps: list('Timesteps at which it is measured.', Type.Integer({ minimum: 0 }), [100, 300, 500, 700, 900]),
+});

@@ -1,0 +1,45 @@
+import { Type } from '@sinclair/typebox';
+import { flag, int, list, num, oneOf, section, text } from '../fields.js';
+
+const rate = { minimum: 0, exclusiveMaximum: 1 };
+
+/** Optimisation: AdamW, schedule, averaging, what is trained. */
+export const trainSection = section('Optimisation.', {
+  steps: int('Optimizer steps of the whole run.', 10_000, { minimum: 1 }),
+  batchSize: int('Clips per forward pass.', 1, { minimum: 1 }),
+  accumulate: int('Forward passes summed into one optimizer step.', 1, { minimum: 1 }),
+  learningRate: num('Peak learning rate of AdamW.', 1e-4, { exclusiveMinimum: 0 }),
+  schedule: oneOf('Learning rate after the warm-up.', ['constant', 'cosine', 'linear'], 'constant'),
+  warmupSteps: int('Steps over which the learning rate rises linearly from 0.', 0),
+  minLearningRateRatio: num('Where `cosine` and `linear` end, as a share of learningRate.', 0, {
+    minimum: 0,
+    maximum: 1,
+  }),
+  betas: Type.Tuple([Type.Number(rate), Type.Number(rate)], {
+    description: 'Decay of AdamW’s two moments, each in [0, 1).',
+    default: [0.9, 0.999],
+  }),
+  epsilon: num('AdamW’s ε.', 1e-8, { exclusiveMinimum: 0 }),
+  weightDecay: num('Decoupled weight decay.', 1e-2, { minimum: 0 }),
+  clipNorm: num('Largest norm of the whole gradient; 0 switches clipping off.', 1, { minimum: 0 }),
+  ema: section('Moving average of the weights, used for samples and saved beside them.', {
+    decay: num('Decay per step; 0 switches the average off.', 0.9999, rate),
+    warmup: flag('Lower the decay early: min(decay, (1 + step) / (10 + step)).', true),
+  }),
+  captionDropout: num('Share of captions replaced by the empty prompt, for classifier-free guidance.', 0.1, {
+    minimum: 0,
+    maximum: 1,
+  }),
+  dropout: flag('Dropout inside the network (0.1 in the temporal convolutions).', true),
+  trainable: section('Which parameters are trained; the others stay bit-identical.', {
+    include: list('Globs over parameter names, added to the preset.', text('A glob such as **.temp_attentions.**')),
+    exclude: list('Globs taken out again.', text('A glob such as **.norm.**')),
+    preset: Type.Optional(
+      oneOf(
+        '`temporal-attention` (the paper’s fine-tuning), `temporal` (and the temporal convolutions), `all`. ' +
+          'Left out: `all` if `include` is empty, else only what `include` names.',
+        ['temporal-attention', 'temporal', 'all'],
+      ),
+    ),
+  }),
+});

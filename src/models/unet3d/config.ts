@@ -1,0 +1,255 @@
+/** `config.json` of a UNet3D, typed: every option of the two upstream classes that the supported blocks have. */
+import { InputError } from '../../errors.js';
+import { type ActivationName, activationName } from '../layers/activation.js';
+import type { JsonObject } from '../weights/pretrained.js';
+import { type BlockKind, DOWN_BLOCKS, MID_BLOCKS, UP_BLOCKS } from './block-types.js';
+import { ConfigReader } from './config-reader.js';
+import { DIFFUSERS_KEYS, detectFamily, type UNet3DFamily } from './family.js';
+
+/** One value, or one a level (from the highest resolution down). */
+export type PerLevel<T> = T | T[];
+
+/** A UNet3D's options, named as in diffusers' JSON but camelCased. Defaults are those of the family's class. */
+export interface UNet3DConfig {
+  family: UNet3DFamily;
+  sampleSize: number | number[] | null;
+  inChannels: number;
+  outChannels: number;
+  centerInputSample: boolean;
+  flipSinToCos: boolean;
+  freqShift: number;
+  downBlockTypes: string[];
+  midBlockType: string | null;
+  upBlockTypes: string[];
+  onlyCrossAttention: PerLevel<boolean>;
+  blockOutChannels: number[];
+  layersPerBlock: PerLevel<number>;
+  downsamplePadding: number;
+  midBlockScaleFactor: number;
+  actFn: ActivationName;
+  normNumGroups: number;
+  normEps: number;
+  crossAttentionDim: PerLevel<number>;
+  transformerLayersPerBlock: PerLevel<number>;
+  encoderHidDim: number | null;
+  encoderHidDimType: 'text_proj' | null;
+  /** A size or a number of heads: see `heads.ts`. */
+  attentionHeadDim: PerLevel<number>;
+  useLinearProjection: boolean;
+  classEmbedType: 'timestep' | 'identity' | 'projection' | 'simple_projection' | null;
+  numClassEmbeds: number | null;
+  projectionClassEmbeddingsInputDim: number | null;
+  classEmbeddingsConcat: boolean;
+  additionEmbedType: 'text' | null;
+  additionEmbedTypeNumHeads: number;
+  resnetTimeScaleShift: 'default' | 'scale_shift';
+  resnetSkipTimeAct: boolean;
+  resnetOutScaleFactor: number;
+  timeEmbeddingDim: number | null;
+  timeEmbeddingActFn: ActivationName | null;
+  timestepPostAct: ActivationName | null;
+  timeCondProjDim: number | null;
+  convInKernel: number;
+  convOutKernel: number;
+  midBlockOnlyCrossAttention: boolean | null;
+  crossAttentionNorm: 'group_norm' | 'layer_norm' | null;
+  /** Upstream spells the key `transfromer_in_opt`. Always true in diffusers' class. */
+  transformerIn: boolean;
+}
+
+export interface ParseOptions {
+  /** Which upstream class the config belongs to (default: decided by its keys, see `detectFamily`). */
+  family?: UNet3DFamily;
+  /** Where the config is from, for messages. */
+  source?: string;
+}
+
+/**
+ * Reads and checks a config.
+ * @throws InputError for an unknown key, an unsupported value or sizes that do not fit, naming key, value and what is allowed
+ */
+export function parseUNet3DConfig(
+  json: JsonObject,
+  { family, source = "the UNet's config" }: ParseOptions = {},
+): UNet3DConfig {
+  const kind = family ?? detectFamily(json);
+  const read = new ConfigReader(json, source);
+  const config = kind === 'show1' ? show1Config(read) : diffusersConfig(read);
+  read.finish();
+  checkLevels(config, source);
+  return config;
+}
+
+const LATENT_DOWN = ['CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'DownBlock3D'];
+const LATENT_UP = ['UpBlock3D', 'CrossAttnUpBlock3D', 'CrossAttnUpBlock3D', 'CrossAttnUpBlock3D'];
+
+function commonConfig(read: ConfigReader) {
+  // Upstream refuses any other value: the option's meaning was never settled there.
+  read.fixed('num_attention_heads', null);
+  const act = (value: unknown, key: string) => activationName(value, `${read.source}: ${key}`);
+  return {
+    sampleSize: read.sampleSize('sample_size'),
+    inChannels: read.count('in_channels', 4),
+    outChannels: read.count('out_channels', 4),
+    blockOutChannels: read.counts('block_out_channels', [320, 640, 1280, 1280]),
+    downsamplePadding: read.choice('downsample_padding', [0, 1], 1),
+    midBlockScaleFactor: read.number('mid_block_scale_factor', 1),
+    actFn: act(read.raw('act_fn', 'silu'), 'act_fn'),
+    normNumGroups: read.count('norm_num_groups', 32),
+    normEps: read.number('norm_eps', 1e-5),
+    timeCondProjDim: read.countOrNull('time_cond_proj_dim'),
+  };
+}
+
+/** The class of github.com/showlab/Show-1, `showone/models/unet_3d_condition.py`. */
+function show1Config(read: ConfigReader): UNet3DConfig {
+  const actOrNull = (key: string) => {
+    const value = read.raw(key, null);
+    return value === null ? null : activationName(value, `${read.source}: ${key}`);
+  };
+  // Passed around upstream without an effect on these blocks in float32.
+  for (const key of ['dual_cross_attention', 'upcast_attention']) read.flag(key, false);
+  read.fixed('addition_time_embed_dim', null);
+  read.fixed('time_embedding_type', 'positional');
+  const encoderHidDim = read.countOrNull('encoder_hid_dim');
+  const encoderHidDimType = read.choice('encoder_hid_dim_type', [null, 'text_proj'] as const, null);
+  return {
+    family: 'show1',
+    ...commonConfig(read),
+    downBlockTypes: read.choices('down_block_types', Object.keys(DOWN_BLOCKS), LATENT_DOWN),
+    midBlockType: read.choice('mid_block_type', [...Object.keys(MID_BLOCKS), null], 'UNetMidBlock3DCrossAttn'),
+    upBlockTypes: read.choices('up_block_types', Object.keys(UP_BLOCKS), LATENT_UP),
+    centerInputSample: read.flag('center_input_sample', false),
+    flipSinToCos: read.flag('flip_sin_to_cos', true),
+    freqShift: read.number('freq_shift', 0),
+    onlyCrossAttention: read.flags('only_cross_attention', false),
+    layersPerBlock: read.perLevel('layers_per_block', 2),
+    crossAttentionDim: read.perLevel('cross_attention_dim', 1280),
+    transformerLayersPerBlock: read.perLevel('transformer_layers_per_block', 1),
+    encoderHidDim,
+    // Upstream: a width alone means text_proj.
+    encoderHidDimType: encoderHidDimType ?? (encoderHidDim === null ? null : 'text_proj'),
+    attentionHeadDim: read.perLevel('attention_head_dim', 8),
+    useLinearProjection: read.flag('use_linear_projection', false),
+    classEmbedType: read.choice(
+      'class_embed_type',
+      [null, 'timestep', 'identity', 'projection', 'simple_projection'] as const,
+      null,
+    ),
+    numClassEmbeds: read.countOrNull('num_class_embeds'),
+    projectionClassEmbeddingsInputDim: read.countOrNull('projection_class_embeddings_input_dim'),
+    classEmbeddingsConcat: read.flag('class_embeddings_concat', false),
+    additionEmbedType: read.choice('addition_embed_type', [null, 'text'] as const, null),
+    additionEmbedTypeNumHeads: read.count('addition_embed_type_num_heads', 64),
+    resnetTimeScaleShift: read.choice('resnet_time_scale_shift', ['default', 'scale_shift'] as const, 'default'),
+    resnetSkipTimeAct: read.flag('resnet_skip_time_act', false),
+    resnetOutScaleFactor: read.number('resnet_out_scale_factor', 1),
+    timeEmbeddingDim: read.countOrNull('time_embedding_dim'),
+    timeEmbeddingActFn: actOrNull('time_embedding_act_fn'),
+    timestepPostAct: actOrNull('timestep_post_act'),
+    convInKernel: read.odd('conv_in_kernel', 3),
+    convOutKernel: read.odd('conv_out_kernel', 3),
+    midBlockOnlyCrossAttention: read.choice('mid_block_only_cross_attention', [null, true, false] as const, null),
+    crossAttentionNorm: read.choice('cross_attention_norm', [null, 'group_norm', 'layer_norm'] as const, null),
+    transformerIn: read.flag('transfromer_in_opt', false),
+  };
+}
+
+/** The class of diffusers itself (0.19.3), `models/unet_3d_condition.py`: few options, the rest fixed as below. */
+function diffusersConfig(read: ConfigReader): UNet3DConfig {
+  const latent = (blocks: Record<string, BlockKind>) =>
+    Object.keys(blocks).filter(name => blocks[name]!.sampler === 'conv');
+  return {
+    family: 'diffusers',
+    ...commonConfig(read),
+    downBlockTypes: read.choices('down_block_types', latent(DOWN_BLOCKS), LATENT_DOWN),
+    upBlockTypes: read.choices('up_block_types', latent(UP_BLOCKS), LATENT_UP),
+    layersPerBlock: read.count('layers_per_block', 2),
+    crossAttentionDim: read.count('cross_attention_dim', 1024),
+    attentionHeadDim: read.count('attention_head_dim', 64),
+    midBlockType: 'UNetMidBlock3DCrossAttn',
+    centerInputSample: false,
+    flipSinToCos: true,
+    freqShift: 0,
+    onlyCrossAttention: false,
+    transformerLayersPerBlock: 1,
+    encoderHidDim: null,
+    encoderHidDimType: null,
+    useLinearProjection: true,
+    classEmbedType: null,
+    numClassEmbeds: null,
+    projectionClassEmbeddingsInputDim: null,
+    classEmbeddingsConcat: false,
+    additionEmbedType: null,
+    additionEmbedTypeNumHeads: 64,
+    resnetTimeScaleShift: 'default',
+    resnetSkipTimeAct: false,
+    resnetOutScaleFactor: 1,
+    timeEmbeddingDim: null,
+    timeEmbeddingActFn: null,
+    timestepPostAct: null,
+    convInKernel: 3,
+    convOutKernel: 3,
+    midBlockOnlyCrossAttention: null,
+    crossAttentionNorm: null,
+    transformerIn: true,
+  };
+}
+
+/** Options that depend on each other. */
+function checkLevels(config: UNet3DConfig, source: string): void {
+  const levels = config.downBlockTypes.length;
+  const fail = (key: string, value: unknown, problem: string): never => {
+    throw new InputError(`${source}: ${key} is ${JSON.stringify(value)}: ${problem}.`, {
+      code: 'model.config-value',
+      key,
+      value,
+    });
+  };
+  const lists = {
+    up_block_types: config.upBlockTypes,
+    block_out_channels: config.blockOutChannels,
+    layers_per_block: config.layersPerBlock,
+    only_cross_attention: config.onlyCrossAttention,
+    cross_attention_dim: config.crossAttentionDim,
+    transformer_layers_per_block: config.transformerLayersPerBlock,
+    attention_head_dim: config.attentionHeadDim,
+  };
+  for (const [key, value] of Object.entries(lists)) {
+    if (Array.isArray(value) && value.length !== levels) {
+      fail(key, value, `it has ${value.length} entries, but down_block_types has ${levels}; give one a level`);
+    }
+  }
+  if (config.encoderHidDimType && config.encoderHidDim === null) {
+    fail('encoder_hid_dim', null, `encoder_hid_dim_type "${config.encoderHidDimType}" needs the width of the text`);
+  }
+  if (Array.isArray(config.crossAttentionDim) && (config.encoderHidDim !== null || config.additionEmbedType)) {
+    fail(
+      'cross_attention_dim',
+      config.crossAttentionDim,
+      'a list does not go with encoder_hid_dim or addition_embed_type',
+    );
+  }
+  if (/projection/.test(config.classEmbedType ?? '') && config.projectionClassEmbeddingsInputDim === null) {
+    fail('projection_class_embeddings_input_dim', null, `class_embed_type "${config.classEmbedType}" needs it`);
+  }
+}
+
+/** One entry a level of a value that may be one for all. */
+export function perLevel<T>(value: PerLevel<T>, levels: number): T[] {
+  return Array.isArray(value) ? value : Array<T>(levels).fill(value);
+}
+
+/** Keys whose snake_case form is not what upstream reads. */
+const SPELLING: Partial<Record<keyof UNet3DConfig, string>> = { transformerIn: 'transfromer_in_opt' };
+
+/** The config as diffusers writes it: all of the class's keys, so that the family is recognised when read again. */
+export function unet3dConfigJson(config: UNet3DConfig): JsonObject {
+  const json: JsonObject = { _class_name: 'UNet3DConditionModel', _diffusers_version: '0.19.3' };
+  for (const [name, value] of Object.entries(config) as [keyof UNet3DConfig, unknown][]) {
+    const key = SPELLING[name] ?? name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
+    if (name === 'family' || (config.family === 'diffusers' && !DIFFUSERS_KEYS.has(key))) continue;
+    json[key] = value;
+  }
+  return json;
+}

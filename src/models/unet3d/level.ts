@@ -1,0 +1,85 @@
+/** The run of layers that every block of the UNet consists of: resnet, temporal convolution, attention, temporal attention. */
+import type { Tensor } from '../../engine/index.js';
+import { AddedKVAttention } from '../layers/added-kv-attention.js';
+import { ResnetBlock2D, type ResnetBlockConfig } from '../layers/resnet-block.js';
+import { TemporalConvLayer } from '../layers/temporal-conv.js';
+import { TransformerTemporalModel } from '../layers/temporal-transformer.js';
+import { Transformer2DModel } from '../layers/transformer2d.js';
+import type { BlockKind } from './block-types.js';
+import type { UNet3DConfig } from './config.js';
+import type { LevelHeads } from './heads.js';
+
+/** Dropout of temporal convolutions, hard-coded upstream; active only inside the engine's `withDropout`. */
+const TEMPORAL_DROPOUT = 0.1;
+
+/** What all layers of a video have in common. */
+export interface VideoContext {
+  frames: number;
+  /** Time embedding [B, D]. */
+  temb: Tensor;
+  /** Text tokens [B, L, crossAttentionDim]. */
+  text: Tensor;
+}
+
+/** What one block (down, middle or up) is built from. */
+export interface LevelConfig {
+  config: UNet3DConfig;
+  kind: BlockKind;
+  channels: number;
+  tembChannels: number;
+  heads: LevelHeads;
+  crossAttentionDim: number;
+  onlyCrossAttention: boolean;
+  transformerLayers: number;
+  /** Divides the output of every resnet block. */
+  outputScaleFactor: number;
+}
+
+/** Spatial attention to pixels and text. */
+export type SpatialAttention = AddedKVAttention | Transformer2DModel;
+
+/** @param resample makes a resnet sampler of it */
+export function resnet(
+  level: LevelConfig,
+  inChannels: number,
+  resample?: ResnetBlockConfig['resample'],
+): ResnetBlock2D {
+  const { config, channels, tembChannels, outputScaleFactor, kind } = level;
+  return new ResnetBlock2D({
+    inChannels,
+    outChannels: channels,
+    tembChannels,
+    groups: config.normNumGroups,
+    eps: config.normEps,
+    act: config.actFn,
+    timeScaleShift: config.resnetTimeScaleShift,
+    // The latent blocks have no such option upstream.
+    skipTimeAct: kind.sampler === 'resnet' && config.resnetSkipTimeAct,
+    outputScaleFactor,
+    resample,
+  });
+}
+
+export function temporalConv({ channels }: LevelConfig): TemporalConvLayer {
+  return new TemporalConvLayer(channels, channels, TEMPORAL_DROPOUT);
+}
+
+export function spatialAttention(level: LevelConfig): SpatialAttention {
+  const { config, kind, channels, heads, crossAttentionDim, onlyCrossAttention } = level;
+  const { normNumGroups: normGroups, crossAttentionNorm, useLinearProjection } = config;
+  if (kind.attention === 'added-kv') {
+    const textDim = crossAttentionDim;
+    return new AddedKVAttention({
+      ...{ channels, ...heads.spatial, textDim, normGroups },
+      ...{ onlyCrossAttention, crossAttentionNorm },
+    });
+  }
+  return new Transformer2DModel({
+    ...{ channels, ...heads.spatial, layers: level.transformerLayers, normGroups },
+    ...{ crossAttentionDim, useLinearProjection, onlyCrossAttention },
+  });
+}
+
+export function temporalAttention({ config, channels, heads }: LevelConfig): TransformerTemporalModel {
+  return new TransformerTemporalModel({ channels, ...heads.temporal, normGroups: config.normNumGroups });
+}

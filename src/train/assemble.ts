@@ -1,0 +1,76 @@
+/** Builds what a training config names: UNet, text encoder, noise schedule. A new run keeps copies of what sampling needs. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Config } from '../config/schema.js';
+import { DDPMScheduler } from '../diffusion/index.js';
+import { InputError } from '../errors.js';
+import { createTinyTextEncoder, TextConditioner, textFolders } from '../models/text/index.js';
+import { UNet3DConditionModel } from '../models/unet3d/index.js';
+import { readModelConfig } from '../models/weights/pretrained.js';
+
+export interface Assembly {
+  unet: UNet3DConditionModel;
+  text: TextConditioner;
+  scheduler: DDPMScheduler;
+}
+
+/** The folder of a UNet: `dir/unet` of a pipeline, or `dir` itself. */
+const unetFolder = (dir: string): string => (existsSync(path.join(dir, 'unet', 'config.json')) ? path.join(dir, 'unet') : dir);
+
+/** The UNet of `model.unet`, `model.pretrained` or `model.inflateFrom`, with weights. */
+export async function buildUnet({ unet, pretrained, inflateFrom, init }: Config['model']): Promise<UNet3DConditionModel> {
+  if (pretrained) return UNet3DConditionModel.fromPretrained(unetFolder(pretrained));
+  if (inflateFrom) return UNet3DConditionModel.fromPretrained2d(unetFolder(inflateFrom), { seed: init.seed });
+  if (!unet) {
+    throw new InputError('the config names no UNet: set model.unet (a diffusers config), model.pretrained or model.inflateFrom', { code: 'train.no-unet' });
+  }
+  const json = typeof unet === 'string' ? readModelConfig(unet) : unet;
+  const model = new UNet3DConditionModel(json);
+  model.initialize(init.seed);
+  return model;
+}
+
+/** The run's text encoder; a tiny one is made on the first start and kept in the run folder. */
+async function buildText({ model, output: run }: Config, captions: string[], print: (line: string) => void): Promise<TextConditioner> {
+  const { tiny, ...location } = model.textEncoder ?? {};
+  const options = { maxLength: model.maxTextLength };
+  if (tiny && !existsSync(path.join(run, 'text_encoder', 'config.json'))) {
+    await createTinyTextEncoder(run, [...captions, ''], { ...tiny, maxLength: model.maxTextLength });
+    print(`made a tiny text encoder of width ${tiny.dModel} in ${run}`);
+  }
+  const roots = [run, ...(model.pretrained ? [model.pretrained] : [])];
+  return TextConditioner.fromPretrained(textFolders(roots, location), options);
+}
+
+/** The noise schedule: `diffusion.scheduler`, else that of the pretrained pipeline, else diffusers' defaults of the schema. */
+async function buildScheduler({ diffusion, model }: Config): Promise<DDPMScheduler> {
+  if (diffusion.scheduler) {
+    // Keys that only other samplers have are kept as they are; training uses the schedule and the prediction type.
+    const { _class_name: _, ...rest } = diffusion.scheduler as Record<string, unknown>;
+    return DDPMScheduler.fromConfig(rest);
+  }
+  const folder = model.pretrained && path.join(model.pretrained, 'scheduler');
+  if (folder && existsSync(folder)) return DDPMScheduler.fromPretrained(folder);
+  return DDPMScheduler.fromConfig({ beta_schedule: 'squaredcos_cap_v2' });
+}
+
+export async function assemble(config: Config, captions: string[], print: (line: string) => void): Promise<Assembly> {
+  const scheduler = await buildScheduler(config);
+  await scheduler.savePretrained(path.join(config.output, 'scheduler'));
+  const text = await buildText(config, captions, print);
+  try {
+    const unet = await buildUnet(config.model);
+    const { encoderHidDim, crossAttentionDim } = unet.config;
+    const wants = encoderHidDim ?? [crossAttentionDim].flat()[0]!;
+    if (wants !== text.width) {
+      throw new InputError(
+        `the UNet takes text embeddings of width ${wants}, the text encoder gives ${text.width}: set encoder_hid_dim (or cross_attention_dim) of model.unet to ${text.width}, or use the encoder that belongs to the UNet`,
+        { code: 'train.text-width', unet: wants, text: text.width },
+      );
+    }
+    return { unet, text, scheduler };
+  } catch (error) {
+    text.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,22 @@
+/** Which check runs for which kind of fixture; a check's module is loaded when the first fixture needs it. */
+import type { FixtureCheck } from './types.js';
+
+interface Kind {
+  /** The fixture must hold `weights.safetensors`. */
+  weights: boolean;
+  load(): Promise<FixtureCheck>;
+}
+
+export const KINDS: Readonly<Record<string, Kind>> = {
+  ops: { weights: false, load: async () => (await import('./ops.js')).verifyOps },
+  schedulers: { weights: false, load: async () => (await import('./schedulers.js')).verifySchedulers },
+  t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
+};
+
+/** Kinds that are known but that this version has no model for, with the reason. */
+export const SKIPPED_KINDS: Readonly<Record<string, string>> = {
+  autoencoder_kl: 'this version has no AutoencoderKL',
+  clip: 'this version has no CLIP',
+  clip_text: 'this version has no CLIP text encoder',
+  trajectory: 'this version samples the base stage only; whole pipelines with recorded noise are not replayed',
+};

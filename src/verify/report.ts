@@ -1,0 +1,69 @@
+/** What `show1 verify` prints. */
+import { formatDuration, formatNumber } from '../format.js';
+import type { FixtureResult } from './index.js';
+
+export interface VerifySummary {
+  passed: number;
+  /** Misses and errors. */
+  failed: number;
+  skipped: number;
+  /** Nothing failed; with `strict`, nothing was skipped either. */
+  ok: boolean;
+}
+
+export function summarize(results: readonly FixtureResult[], strict = false): VerifySummary {
+  const count = (...states: FixtureResult['status'][]) =>
+    results.filter(({ status }) => states.includes(status)).length;
+  const [passed, failed, skipped] = [count('passed'), count('failed', 'error'), count('skipped')];
+  return { passed, failed, skipped, ok: failed === 0 && (!strict || skipped === 0) };
+}
+
+/** Columns of the table; numbers are aligned right. */
+export const REPORT_COLUMNS = [
+  { title: 'fixture' },
+  { title: 'kind' },
+  { title: 'result' },
+  { title: 'tensors', align: 'right' },
+  { title: 'max error', align: 'right' },
+  { title: 'tolerance', align: 'right' },
+  { title: 'gradients', align: 'right' },
+  { title: 'time', align: 'right' },
+] as const;
+
+/** A row a fixture, as text. */
+export function reportRows(results: readonly FixtureResult[]): string[][] {
+  return results.map(r => {
+    const ran = r.outputs + r.gradients > 0;
+    return [
+      r.name,
+      r.kind,
+      { passed: 'ok', failed: 'MISS', error: 'ERROR', skipped: 'skipped' }[r.status],
+      ran ? String(r.outputs + r.gradients) : '',
+      ran && r.maxAbsError !== null ? formatNumber(r.maxAbsError) : '',
+      r.tolerance && ran ? `${formatNumber(r.tolerance.atol, 2)} + ${formatNumber(r.tolerance.rtol, 2)}|x|` : '',
+      r.maxGradientError === null ? '' : formatNumber(r.maxGradientError),
+      r.status === 'skipped' ? '' : formatDuration(r.seconds),
+    ];
+  });
+}
+
+/** Lines after the table: what went wrong where, why fixtures were skipped, and the count. */
+export function reportNotes(results: readonly FixtureResult[]): string[] {
+  const lines: string[] = [];
+  for (const { name, status, message } of results) {
+    if (status !== 'failed' && status !== 'error') continue;
+    const [first, ...rest] = (message ?? '').split('\n');
+    const more = rest.length > MESSAGE_LINES ? [`… and ${rest.length - MESSAGE_LINES} more lines`] : [];
+    lines.push(`${name}: ${first}`, ...[...rest.slice(0, MESSAGE_LINES), ...more].map(line => `  ${line}`));
+  }
+  const reasons = new Map<string, string[]>();
+  for (const { name, status, message = '' } of results) {
+    if (status === 'skipped') reasons.set(message, [...(reasons.get(message) ?? []), name]);
+  }
+  for (const [reason, names] of reasons) lines.push(`skipped ${names.join(', ')}: ${reason}`);
+  const { passed, failed, skipped } = summarize(results);
+  lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  return lines;
+}
+
+const MESSAGE_LINES = 8;

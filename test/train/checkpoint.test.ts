@@ -1,0 +1,53 @@
+import { mkdtemp, mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { listCheckpoints, newestCheckpoint, readCheckpointState, saveCheckpoint } from '../../src/train/checkpoint.js';
+
+let run: string;
+beforeEach(async () => {
+  run = await mkdtemp(path.join(tmpdir(), 'show1-checkpoint-'));
+});
+afterEach(() => rm(run, { recursive: true, force: true }));
+
+const state = (step: number) => ({ step, stage: 'base', seed: 1, trainable: ['w'], version: '0' });
+const write = (content: string) => (dir: string) => writeFile(path.join(dir, 'weights'), content);
+
+describe('checkpoints', () => {
+  it('keeps the last N, links the newest, and reads its state back', async () => {
+    for (const step of [5, 10, 15]) await saveCheckpoint(run, state(step), 2, write(`at ${step}`));
+    expect((await listCheckpoints(run)).map(c => c.step)).toEqual([10, 15]);
+    expect(await readlink(path.join(run, 'checkpoints', 'last'))).toBe('step-15');
+    const newest = (await newestCheckpoint(run))!;
+    expect(await readCheckpointState(newest.dir)).toEqual(state(15));
+    expect(await readFile(path.join(newest.dir, 'weights'), 'utf8')).toBe('at 15');
+  });
+
+  it('a writer that dies leaves the older checkpoint in force, and its leftovers go at the next save', async () => {
+    await saveCheckpoint(run, state(5), 3, write('good'));
+    const died = saveCheckpoint(run, state(10), 3, async dir => {
+      await writeFile(path.join(dir, 'weights'), 'half');
+      throw new Error('killed');
+    });
+    await expect(died).rejects.toThrow('killed');
+    expect((await newestCheckpoint(run))!.step).toBe(5);
+    expect((await readdir(path.join(run, 'checkpoints'))).some(name => name.startsWith('.writing-step-10'))).toBe(true);
+    await saveCheckpoint(run, state(10), 3, write('good'));
+    expect((await readdir(path.join(run, 'checkpoints'))).sort()).toEqual(['last', 'step-10', 'step-5']);
+  });
+
+  it('replaces a checkpoint of the same step', async () => {
+    await saveCheckpoint(run, state(5), 3, write('first'));
+    const dir = await saveCheckpoint(run, state(5), 3, write('second'));
+    expect(await readFile(path.join(dir, 'weights'), 'utf8')).toBe('second');
+  });
+
+  it('has none where there is no run, and says what a broken one lacks', async () => {
+    expect(await newestCheckpoint(path.join(run, 'nowhere'))).toBeNull();
+    const dir = path.join(run, 'checkpoints', 'step-3');
+    await mkdir(dir, { recursive: true });
+    await expect(readCheckpointState(dir)).rejects.toThrow(/step-3 is not a complete checkpoint.*state\.json/);
+    await writeFile(path.join(dir, 'state.json'), '{"step": "three"}');
+    await expect(readCheckpointState(dir)).rejects.toThrow(/step is "three"/);
+  });
+});
