@@ -20,7 +20,9 @@ export function usageError(message: string, cli: Argv, argv: string[], usage: st
   const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(text)?.[1];
   if (unknown !== undefined) {
     const names = unknown.split(', ');
-    const written = [...new Set(names.map(name => (argv.includes(name) ? name : `--${toDashes(name)}`)))];
+    const all = [...new Set(names.map(name => (argv.includes(name) ? name : `--${toDashes(name)}`)))];
+    // After a word that is no subcommand, its own arguments are strangers too: the word is the mistake.
+    const written = all[0]!.startsWith('--') ? all : all.slice(0, 1);
     return new InputError(written.map(name => unknownArgument(name, cli)).join('\n') + seeHelp, {
       code: 'cli.unknown-argument',
       names,
@@ -30,6 +32,13 @@ export function usageError(message: string, cli: Argv, argv: string[], usage: st
   if (choice) {
     const [, name, given, choices] = choice;
     return new InputError(`--${toDashes(name!)} is ${given}; allowed: ${choices}`, { code: 'cli.invalid-value', name });
+  }
+  const missing = /^Not enough non-option arguments: got (\d+), need at least (\d+)/.exec(text);
+  if (missing) {
+    const count = Number(missing[2]) - Number(missing[1]);
+    return new InputError(`${count === 1 ? 'an argument is' : `${count} arguments are`} missing${seeHelp}`, {
+      code: 'cli.usage',
+    });
   }
   return new InputError(text.charAt(0).toLowerCase() + text.slice(1) + seeHelp, { code: 'cli.usage' });
 }

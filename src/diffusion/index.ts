@@ -10,7 +10,7 @@ export {
   type VarianceHandling,
   varianceHandling,
 } from './guidance.js';
-export { loadScheduler, schedulerFromConfig } from './load-scheduler.js';
+export { type AnyScheduler, loadScheduler, schedulerFromConfig } from './load-scheduler.js';
 export {
   diffusionLoss,
   type LossInputs,

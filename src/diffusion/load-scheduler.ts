@@ -5,6 +5,9 @@ import { DPMSolverMultistepScheduler } from './dpm-solver.js';
 import type { Scheduler } from './scheduler.js';
 import { readSchedulerConfig, type SchedulerClassName, unknownClass } from './scheduler-file.js';
 
+/** Any implemented sampler, where the class does not matter. */
+export type AnyScheduler = Scheduler;
+
 const CLASSES = { DDPMScheduler, DDIMScheduler, DPMSolverMultistepScheduler } satisfies Record<
   SchedulerClassName,
   unknown

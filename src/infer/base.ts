@@ -3,14 +3,14 @@
  * (SHOW1.md "Pipelines"; Show-1 `pipeline_t2v_base_pixel.py`). One denoising step, network and scheduler together, is one
  * compiled function; the constants of each timestep are its arguments.
  */
-import { guide, varianceHandling, type AnyScheduler, dropVariance, packCoefficients, type Scheduler, unpackCoefficients } from '../diffusion/index.js';
+import { guide, varianceHandling, dropVariance, packCoefficients, type Scheduler, unpackCoefficients } from '../diffusion/index.js';
 import { type CompiledFunction, compile, type Precision, randomNormal, rngKeyWords, type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
 
 export interface BaseSamplerOptions {
   unet: UNet3DConditionModel;
-  scheduler: AnyScheduler;
+  scheduler: Scheduler<any>;
   precision?: Precision;
   compile?: boolean;
 }
@@ -63,7 +63,7 @@ export class BaseSampler {
       for (const [i, t] of scheduler.timesteps.entries()) {
         checkpoint?.();
         const [next, ...kept] = tf.tidy(() => {
-          const values = (scheduler as Scheduler<any>).coefficients(t, { eta, historyLength: history.length });
+          const values = scheduler.coefficients(t, { eta, historyLength: history.length });
           const coefficients = tf.tensor1d(packCoefficients(scheduler, values));
           const noise = values.noise ? noiseFor(seeds, shape, `step noise ${i}`) : tf.zeros(shape);
           return this.step(guided, history.length)(
@@ -109,7 +109,7 @@ export class BaseSampler {
     const output = unet.forward(guided ? tf.concat([x, x], 0) : x, t, context); // [B or 2B, F, H, W, C or 2C]
     const variance = varianceHandling(output.shape.at(-1)!, x.shape.at(-1)!, scheduler);
     const prediction = guided ? guide(output, { scale, variance }) : variance === 'drop' ? dropVariance(output) : output;
-    const next = scheduler.update(unpackCoefficients(scheduler, packed) as never, prediction, x, { noise, history });
+    const next = scheduler.update(unpackCoefficients(scheduler, packed), prediction, x, { noise, history });
     return [next.prevSample, ...next.history];
   }
 

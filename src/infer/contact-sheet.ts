@@ -148,6 +148,6 @@ async function writePng(path: string, canvas: Canvas): Promise<void> {
     const message = `${path} could not be written: ${(error as Error).message}`;
     throw new WorkError(message, { code: 'contact-sheet.failed', path }, error);
   } finally {
-    await rm(partial, { force: true });
+    await rm(partial, { force: true }).catch(() => undefined);
   }
 }

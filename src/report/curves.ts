@@ -12,8 +12,13 @@ const KNOWN: Record<string, Omit<ChartOptions, 'series'> | null> = {
   secondsPerStep: { title: 'Time per step', unit: 'seconds', scale: 'zero' },
   clipsPerSecond: { title: 'Clips per second', scale: 'zero' },
   memoryBytes: { title: 'Memory', unit: 'GiB resident', scale: 'zero' },
+  waitingSeconds: { title: 'Waiting for data', unit: 'seconds a tick', scale: 'zero' },
   etaSeconds: null,
 };
+
+/** How groups of numbers (`heldOut/…`) are titled; others by their own name. */
+const GROUPS: Record<string, string> = { heldOut: 'Held-out loss', loss: 'Loss by timestep, averaged' };
+const NOISY_GROUPS = new Set(['loss']);
 
 /** Numbers that jump from tick to tick are drawn faint behind their average. */
 const NOISY = new Set(['loss', 'gradNorm']);
@@ -24,7 +29,7 @@ export function charts(stats: readonly StatsLine[]): string {
   const held = names.filter(name => name.includes('/'));
   const groups = [...new Set(held.map(name => name.slice(0, name.indexOf('/'))))];
   const known = Object.keys(KNOWN).filter(name => names.includes(name));
-  const others = names.filter(name => !name.includes('/') && !(name in KNOWN));
+  const others = names.filter(name => !name.includes('/') && !Object.hasOwn(KNOWN, name));
   const [loss, ...rest] = [...known, ...others].map(name => single(stats, name));
   const grouped = groups.map(group =>
     groupChart(
@@ -37,7 +42,7 @@ export function charts(stats: readonly StatsLine[]): string {
 }
 
 function single(stats: readonly StatsLine[], name: string): string {
-  const look = name in KNOWN ? KNOWN[name] : { title: name };
+  const look = Object.hasOwn(KNOWN, name) ? KNOWN[name] : { title: name };
   if (!look) return '';
   const inUnit = name === 'memoryBytes' ? 2 ** 30 : 1;
   const points = pointsOf(stats, name).map(([step, value]): Point => [step, value / inUnit]);
@@ -49,13 +54,15 @@ function single(stats: readonly StatsLine[], name: string): string {
   return lineChart({ ...look, series });
 }
 
-/** `heldOut/loss`, `heldOut/t100` … in one chart, each in its colour. */
+/** `heldOut/loss`, `heldOut/loss_t100` … in one chart, each in its colour. */
 function groupChart(stats: readonly StatsLine[], group: string, names: readonly string[]): string {
   const looks = ['main', ...OTHER_LOOKS] as const;
   const series = names.map((name, i): Series => {
-    return { label: name.slice(group.length + 1), points: pointsOf(stats, name), look: looks[i] ?? 'faint' };
+    const points = pointsOf(stats, name);
+    const shown = NOISY_GROUPS.has(group) ? smooth(points, points.length / 20) : points;
+    return { label: name.slice(group.length + 1), points: shown, look: looks[i] ?? 'faint' };
   });
-  return lineChart({ title: group === 'heldOut' ? 'Held-out loss' : group, scale: 'log', series });
+  return lineChart({ title: GROUPS[group] ?? group, scale: 'log', series });
 }
 
 /** The figures at the top of the page: label and value. */

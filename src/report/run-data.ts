@@ -117,17 +117,14 @@ function readSamples(folder: string, prompts: readonly string[]): SampleStep[] {
     .filter(({ samples }) => samples.length > 0);
 }
 
-/** `samples.json` beside the clips: a list (or `{samples: list}`) of `{file or gif, prompt}`. */
+/** `samples.json` beside the clips, as training and `show1 sample` write it: `[{prompt, path, gif?, …}]`. */
 function listedPrompts(file: string): Map<string, string> {
   const found = new Map<string, string>();
   const content = readJson(file);
-  const list: unknown = Array.isArray(content) ? content : (content as { samples?: unknown } | undefined)?.samples;
-  if (!Array.isArray(list)) return found;
-  for (const entry of list as { file?: unknown; gif?: unknown; prompt?: unknown }[]) {
-    const clip = entry?.gif ?? entry?.file;
-    if (typeof clip === 'string' && typeof entry.prompt === 'string') {
-      found.set(path.basename(clip).replace(/\.\w+$/, '.gif'), entry.prompt);
-    }
+  if (!Array.isArray(content)) return found;
+  for (const entry of content as { path?: unknown; gif?: unknown; prompt?: unknown }[]) {
+    const clip = entry?.gif ?? entry?.path;
+    if (typeof clip === 'string' && typeof entry.prompt === 'string') found.set(path.basename(clip), entry.prompt);
   }
   return found;
 }

@@ -1,6 +1,7 @@
 /** Finds and opens reference fixtures: folders of `config.json`, `io.safetensors` and mostly `weights.safetensors`. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { parsePythonJson } from '../diffusion/python-json.js';
 import { InputError } from '../errors.js';
 import { readJsonObject } from '../models/weights/pretrained.js';
 import { openSafetensors } from '../models/weights/safetensors.js';
@@ -87,7 +88,7 @@ export function readFixtureConfig(dir: string): { kind: string; config: Record<s
     throw new InputError(`There is no folder ${dir}, though index.json names it.`, { code: 'verify.no-folder', dir });
   }
   const file = join(dir, 'config.json');
-  const config = readJsonObject(file, "the fixture's config");
+  const config = readJsonObject(file, "the fixture's config", parsePythonJson); // schedulers hold -Infinity
   const kind = (config._fixture as { kind?: unknown } | undefined)?.kind;
   if (typeof kind !== 'string') {
     throw new InputError(`${file} has no "_fixture": {"kind": …}, which tells what to check.`, {

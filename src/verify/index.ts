@@ -4,7 +4,7 @@ import { InputError } from '../errors.js';
 import { compare, GRADIENT_TOLERANCE, type Tolerance } from './compare.js';
 import { type Listing, listFixtures, openFixture, readFixtureConfig, toleranceFor } from './fixtures.js';
 import { KINDS, SKIPPED_KINDS } from './kinds.js';
-import type { CheckResult } from './types.js';
+import { type CheckResult, unconsumedBy } from './types.js';
 
 export { REPORT_COLUMNS, reportNotes, reportRows, summarize, type VerifySummary } from './report.js';
 export type { Check, CheckResult, Fixture, FixtureCheck, TensorValue } from './types.js';
@@ -91,7 +91,9 @@ async function runFixture(name: string, dir: string, { tolerances }: Listing): P
     const check = await load();
     const fixture = await openFixture(name, dir, kind, config, weights);
     try {
-      return { kind, tolerance, ...judge(await check(fixture), tolerance) };
+      const { checks, unconsumed } = await check(fixture);
+      const left = new Set([...unconsumed, ...unconsumedBy(checks, fixture)]); // a check cannot forget one
+      return { kind, tolerance, ...judge({ checks, unconsumed: [...left] }, tolerance) };
     } finally {
       fixture.weights?.close();
     }

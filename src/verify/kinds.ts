@@ -10,6 +10,9 @@ interface Kind {
 export const KINDS: Readonly<Record<string, Kind>> = {
   ops: { weights: false, load: async () => (await import('./ops.js')).verifyOps },
   schedulers: { weights: false, load: async () => (await import('./schedulers.js')).verifySchedulers },
+  piece: { weights: true, load: async () => (await import('./pieces.js')).verifyPiece },
+  unet3d: { weights: true, load: async () => (await import('./unet.js')).verifyUnet },
+  inflate: { weights: true, load: async () => (await import('./inflate.js')).verifyInflate },
   t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
 };
 

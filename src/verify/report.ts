@@ -1,5 +1,6 @@
 /** What `show1 verify` prints. */
 import { formatDuration, formatNumber } from '../format.js';
+import type { Tolerance } from './compare.js';
 import type { FixtureResult } from './index.js';
 
 export interface VerifySummary {
@@ -40,12 +41,15 @@ export function reportRows(results: readonly FixtureResult[]): string[][] {
       { passed: 'ok', failed: 'MISS', error: 'ERROR', skipped: 'skipped' }[r.status],
       ran ? String(r.outputs + r.gradients) : '',
       ran && r.maxAbsError !== null ? formatNumber(r.maxAbsError) : '',
-      r.tolerance && ran ? `${formatNumber(r.tolerance.atol, 2)} + ${formatNumber(r.tolerance.rtol, 2)}|x|` : '',
+      r.tolerance && ran ? formatTolerance(r.tolerance) : '',
       r.maxGradientError === null ? '' : formatNumber(r.maxGradientError),
       r.status === 'skipped' ? '' : formatDuration(r.seconds),
     ];
   });
 }
+
+const formatTolerance = ({ atol, rtol }: Tolerance) =>
+  atol === 0 && rtol === 0 ? 'exact' : `${formatNumber(atol, 2)} + ${formatNumber(rtol, 2)}|x|`;
 
 /** Lines after the table: what went wrong where, why fixtures were skipped, and the count. */
 export function reportNotes(results: readonly FixtureResult[]): string[] {

@@ -74,18 +74,18 @@ describe('arguments', () => {
     [['zzzzz'], "error: unknown command 'zzzzz'; the commands are train, data (show1 --help)"],
     [['constructor'], "unknown command 'constructor'"],
     [
-      ['train', 'c.yaml', '--sed', '3'],
-      'error: unknown argument --sed; did you mean --seed?; usage: show1 train <config>',
+      ['train', 'c.yaml', '--sede', '3'],
+      'error: unknown argument --sede; did you mean --seed?; usage: show1 train <config>',
     ],
     [['train', 'c.yaml', '--guidence-scale', '3'], 'unknown argument --guidence-scale; did you mean --guidance-scale?'],
     [['train', 'c.yaml', '--zzzzzz'], 'error: unknown argument --zzzzzz; usage:'],
     [['train', 'c.yaml', 'stray'], 'error: unknown argument stray; usage: show1 train <config>'],
-    [['train'], 'error: not enough non-option arguments: got 0, need at least 1; usage: show1 train <config>'],
+    [['train'], 'error: an argument is missing; usage: show1 train <config>'],
     [['train', 'c.yaml', '--seed', '1', '--seed', '2'], 'error: --seed is given 2 times: 1, 2; give it once'],
     [['train', 'c.yaml', '--seed', 'abc'], 'error: --seed is not a number; allowed: a number'],
     [['train', 'c.yaml', '--set'], 'error: not enough arguments following: set'],
     [['train', 'c.yaml', '--mode', 'dance'], 'error: --mode is "dance"; allowed: "motion", "style"'],
-    [['data', 'shape', 'out'], 'error: unknown argument shape; did you mean shapes?'],
+    [['data', 'shape', 'out'], 'error: unknown argument shape; did you mean shapes?; usage: show1 data'],
     [['data', 'shapes', 'out', '--clip', '3'], 'unknown argument --clip; did you mean --clips?'],
   ])('%j is wrong input', async (argv, message) => {
     const { code, stdout, stderr } = await run(...argv);

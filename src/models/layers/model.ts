@@ -28,7 +28,10 @@ export abstract class Model extends Block {
    * @throws InputError when the folder, the config or the weights are missing or do not fit together
    */
   static async fromPretrained<M extends Model, O extends { source?: string }>(
-    this: new (config: JsonObject, options?: O) => M,
+    this: new (
+      config: JsonObject,
+      options?: O,
+    ) => M,
     dir: string,
     options: FromPretrainedOptions & Partial<O> = {},
   ): Promise<M> {

@@ -21,6 +21,13 @@ export interface TokenBatch {
   shape: [number, number];
 }
 
+/** What is used of the library (its own declarations do not resolve under NodeNext). */
+interface Inner {
+  encode(text: string, options?: { add_special_tokens: boolean }): { ids: number[] };
+  token_to_id(token: string): number | undefined;
+  get_vocab(): Map<string, number>;
+}
+
 export class Tokenizer {
   readonly maxLength: number;
   readonly padId: number;
@@ -51,7 +58,7 @@ export class Tokenizer {
     this.padId = this.specialId('pad_token', '<pad>');
   }
 
-  private readonly inner: HuggingFaceTokenizer;
+  private readonly inner: Inner;
 
   /**
    * Reads a tokenizer folder: `tokenizer.json`, and `tokenizer_config.json` or `special_tokens_map.json`.

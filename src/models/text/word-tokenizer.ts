@@ -37,7 +37,7 @@ export function buildWordTokenizer(
   const splitter = new HuggingFaceTokenizer(definition([]), config); // splits exactly as the finished one will
   const counts = new Map<string, number>();
   for (const caption of captions) {
-    for (const word of splitter.tokenize(caption)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const word of splitter.tokenize(caption) as string[]) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   for (const token of SPECIAL_TOKENS) counts.delete(token);
   const byCount = ([a, m]: [string, number], [b, n]: [string, number]) => n - m || (a < b ? -1 : 1);

@@ -9,10 +9,11 @@ const show = (value: unknown) => JSON.stringify(value) ?? String(value);
 export class ConfigReader {
   private readonly asked = new Set<string>();
 
-  /** @param source where the config is from, for messages */
+  /** @param source where the config is from, @param noun what it configures: for messages */
   constructor(
     private readonly json: JsonObject,
     readonly source: string,
+    private readonly noun = 'UNet',
   ) {}
 
   /** The value as it is, or the default where the key is absent. */
@@ -95,7 +96,7 @@ export class ConfigReader {
       if (key.startsWith('_') || this.asked.has(key) || value === null || value === false) continue;
       const near = nearest(key, this.asked);
       throw new InputError(
-        `${this.source}: ${key} (${show(value)}) is not an option of this UNet.${near ? ` Did you mean ${near}?` : ` It has ${[...this.asked].join(', ')}.`}`,
+        `${this.source}: ${key} (${show(value)}) is not an option of this ${this.noun}.${near ? ` Did you mean ${near}?` : ` It has ${[...this.asked].join(', ')}.`}`,
         { code: 'model.config-key', key, value, nearest: near },
       );
     }

@@ -29,9 +29,10 @@ export interface SaveOptions {
 /**
  * Reads a JSON file that must hold an object.
  * @param what what the file is, for messages
+ * @param parse another reader of the text, throwing SyntaxError as `JSON.parse` does
  * @throws InputError when it is missing or something else
  */
-export function readJsonObject(file: string, what: string): JsonObject {
+export function readJsonObject(file: string, what: string, parse: (text: string) => unknown = JSON.parse): JsonObject {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -41,7 +42,7 @@ export function readJsonObject(file: string, what: string): JsonObject {
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parse(text);
   } catch (cause) {
     throw new InputError(
       `${file} is not valid JSON (${(cause as Error).message}). Download ${what} again or correct it.`,

@@ -1,9 +1,19 @@
 /** Builds safetensors files byte by byte, right and wrong. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export const tempFolder = () => mkdtempSync(join(tmpdir(), 'show1-test-'));
+const made: string[] = [];
+process.on('exit', () => {
+  for (const dir of made) rmSync(dir, { recursive: true, force: true });
+});
+
+/** A fresh folder, removed when the process ends. */
+export function tempFolder(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'show1-test-'));
+  made.push(dir);
+  return dir;
+}
 
 /** File bytes from a header (object, or JSON text) and data. */
 export function fileBytes(header: unknown, data: Uint8Array = new Uint8Array(0)): Buffer {
