@@ -17,7 +17,9 @@ function needsTensorflow() {
 async function main() {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < 20) {
-    console.error(`show1 needs Node 20 or newer; this is ${process.version}\n  fix: install it from your package manager or nvm`);
+    console.error(
+      `show1 needs Node 20 or newer; this is ${process.version}\n  fix: install it from your package manager or nvm`,
+    );
     return 1;
   }
   if (needsTensorflow()) {
@@ -29,12 +31,14 @@ async function main() {
       await ensureSetup();
     } catch (error) {
       console.error(describeError(error));
-      if (args.includes('--json')) console.log(JSON.stringify({ error: { code: error.code, message: error.message } }));
+      const { code = 'setup.failed', message = String(error) } = /** @type {Partial<NodeJS.ErrnoException>} */ (error);
+      if (args.includes('--json')) console.log(JSON.stringify({ error: { code, message } }));
       return 1;
     }
   }
   const source = new URL('../src/cli/index.ts', import.meta.url);
-  if (!existsSync(fileURLToPath(source))) return (await import('../dist/src/cli/index.js')).main(args);
+  const built = new URL('../dist/src/cli/index.js', import.meta.url);
+  if (!existsSync(fileURLToPath(source))) return (await import(built.href)).main(args);
   const { register } = await import('tsx/esm/api').catch(() => {
     console.error('show1: npm packages are missing\n  fix: npm ci');
     return { register: undefined };

@@ -7,7 +7,7 @@ import { ensureReady } from './dependencies.mjs';
 if (await ensureReady()) {
   const { register } = await import('tsx/esm/api');
   register();
-  await import('./quickstart/main.ts');
+  await import(new URL('./quickstart/main.ts', import.meta.url).href);
 } else {
   process.exitCode = 1;
 }

@@ -38,7 +38,9 @@ async function main(): Promise<void> {
   const bar = createProgress({ label: 'clips', total: CLIPS });
   const shapes = await writeShapes(DATA, { clips: CLIPS, onProgress: done => bar.update(done) });
   bar.stop();
-  note(`${shapes.folder}: ${shapes.train.clips} to train on, ${shapes.heldout.clips} of ${shapes.heldout.combinations.length} held-out combinations${shapes.reused ? ' (was there already)' : ''}`);
+  note(
+    `${shapes.folder}: ${shapes.train.clips} to train on, ${shapes.heldout.clips} of ${shapes.heldout.combinations.length} held-out combinations${shapes.reused ? ' (was there already)' : ''}`,
+  );
 
   note('\n2. training the tiny base model');
   const { config } = loadConfig(CONFIG, { set: [] });
@@ -52,7 +54,14 @@ async function main(): Promise<void> {
   note('\n3. eight prompts');
   const sampling = createProgress({ label: 'sampling', total: PROMPTS.length });
   const out = path.join(run, 'quickstart');
-  const samples = await samplePrompts({ model: run, prompts: PROMPTS, out, seed: 345, batch: 8, onProgress: (done, _, what) => sampling.update(done, what) });
+  const samples = await samplePrompts({
+    model: run,
+    prompts: PROMPTS,
+    out,
+    seed: 345,
+    batch: 8,
+    onProgress: (done, _, what) => sampling.update(done, what),
+  });
   sampling.stop();
 
   note('\n4. do samples follow their prompts? 32 prompts, half of them combinations that training never showed');

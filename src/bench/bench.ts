@@ -3,7 +3,16 @@
  * One process measures one mode, so that the peak memory is that mode's.
  */
 import { readFile } from 'node:fs/promises';
-import { compile, type Precision, randomNormal, rngKey, type Tensor, tf, type Variable, valueAndGrads } from '../engine/index.js';
+import {
+  compile,
+  type Precision,
+  randomNormal,
+  rngKey,
+  type Tensor,
+  tf,
+  type Variable,
+  valueAndGrads,
+} from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { selectTrainable } from '../train/masks.js';
@@ -46,18 +55,32 @@ async function readConfig(file: string): Promise<{ bench: BenchConfig; model: Re
   try {
     json = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
   } catch (error) {
-    throw new InputError(`bench: cannot read the config ${file}: ${(error as Error).message}`, { code: 'bench.config', file }, error);
+    throw new InputError(
+      `bench: cannot read the config ${file}: ${(error as Error).message}`,
+      { code: 'bench.config', file },
+      error,
+    );
   }
   const { _bench: bench, ...model } = json;
   const { sample, text } = (bench ?? {}) as Partial<BenchConfig>;
   if (sample?.length !== 5 || text?.length !== 3) {
-    throw new InputError(`bench: ${file} has no "_bench": {"sample": [B, C, F, H, W], "text": [B, L, D]}`, { code: 'bench.config', file });
+    throw new InputError(`bench: ${file} has no "_bench": {"sample": [B, C, F, H, W], "text": [B, L, D]}`, {
+      code: 'bench.config',
+      file,
+    });
   }
   return { bench: { sample, text }, model };
 }
 
 /** Runs the benchmark: one unmeasured step, then `steps` measured ones. */
-export async function bench({ config, mode, precision, steps, compile: enabled = true, onStep }: BenchOptions): Promise<BenchResult> {
+export async function bench({
+  config,
+  mode,
+  precision,
+  steps,
+  compile: enabled = true,
+  onStep,
+}: BenchOptions): Promise<BenchResult> {
   const { bench, model } = await readConfig(config);
   const [B, C, F, H, W] = bench.sample;
   const unet = new UNet3DConditionModel(model);
@@ -72,20 +95,25 @@ export async function bench({ config, mode, precision, steps, compile: enabled =
   const sizes = parameters.map(p => ({ name: p.path, size: p.size }));
   const include = mode === 'finetune' ? ['**.temp_attentions.**'] : ['**'];
   const names = mode === 'infer' ? new Set<string>() : new Set(selectTrainable(sizes, { include, exclude: [] }).names);
-  const trainable = parameters.filter(p => names.has(p.path)).map(p => ({ name: p.path, variable: p.value() as Variable }));
+  const trainable = parameters
+    .filter(p => names.has(p.path))
+    .map(p => ({ name: p.path, variable: p.value() as Variable }));
   const variables = trainable.map(v => v.variable);
 
   const infer = compile((a, ts, txt) => [unet.forward(a, ts, txt).sum()], { name: 'infer', precision, enabled });
   const gradients = compile(
     (a, ts, txt, target) => {
-      const loss = () => unet.forward(a, ts, txt).slice([0, 0, 0, 0, 0], [-1, -1, -1, -1, C]).sub(target).square().mean();
+      const loss = () =>
+        unet.forward(a, ts, txt).slice([0, 0, 0, 0, 0], [-1, -1, -1, -1, C]).sub(target).square().mean();
       const { value, grads } = valueAndGrads(loss, variables);
       return [value, ...grads];
     },
     { name: 'train', precision, enabled },
   );
   const optimizer =
-    mode === 'infer' ? null : new AdamW(trainable, { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0.01, ema: false, compile: enabled });
+    mode === 'infer'
+      ? null
+      : new AdamW(trainable, { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0.01, ema: false, compile: enabled });
 
   let step = 0;
   const runStep = () =>

@@ -3,8 +3,23 @@
  * (SHOW1.md "Pipelines"; Show-1 `pipeline_t2v_base_pixel.py`). One denoising step, network and scheduler together, is one
  * compiled function; the constants of each timestep are its arguments.
  */
-import { guide, varianceHandling, dropVariance, packCoefficients, type Scheduler, unpackCoefficients } from '../diffusion/index.js';
-import { type CompiledFunction, compile, type Precision, randomNormal, rngKeyWords, type Tensor, tf } from '../engine/index.js';
+import {
+  dropVariance,
+  guide,
+  packCoefficients,
+  type Scheduler,
+  unpackCoefficients,
+  varianceHandling,
+} from '../diffusion/index.js';
+import {
+  type CompiledFunction,
+  compile,
+  type Precision,
+  randomNormal,
+  rngKeyWords,
+  type Tensor,
+  tf,
+} from '../engine/index.js';
 import { InputError } from '../errors.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
 
@@ -41,10 +56,24 @@ export class BaseSampler {
 
   /** @returns [B, F, H, W, C] in about [-1, 1]; belongs to the caller. */
   async sample(request: SampleOptions): Promise<Tensor> {
-    const { text, unconditional, frames, height, width, steps, guidanceScale, seeds, eta = 0, onStep, checkpoint } = request;
+    const {
+      text,
+      unconditional,
+      frames,
+      height,
+      width,
+      steps,
+      guidanceScale,
+      seeds,
+      eta = 0,
+      onStep,
+      checkpoint,
+    } = request;
     const B = text.shape[0] as number;
     if (seeds.length !== B) {
-      throw new InputError(`sample: ${seeds.length} seeds for ${B} prompts; give one seed a prompt`, { code: 'infer.seeds' });
+      throw new InputError(`sample: ${seeds.length} seeds for ${B} prompts; give one seed a prompt`, {
+        code: 'infer.seeds',
+      });
     }
     const { scheduler, unet } = this.options;
     const C = unet.config.inChannels;
@@ -52,7 +81,8 @@ export class BaseSampler {
     const guided = guidanceScale !== 1;
     const context = tf.tidy(() => {
       if (!guided) return text.clone();
-      const negative = unconditional.shape[0] === B ? unconditional : tf.concat(Array<Tensor>(B).fill(unconditional), 0);
+      const negative =
+        unconditional.shape[0] === B ? unconditional : tf.concat(Array<Tensor>(B).fill(unconditional), 0);
       return tf.concat([negative, text], 0); // [2B, L, D]
     });
     scheduler.setTimesteps(steps);
@@ -105,10 +135,22 @@ export class BaseSampler {
 
   private denoise(guided: boolean, inputs: Tensor[]): Tensor[] {
     const { unet, scheduler } = this.options;
-    const [x, t, context, scale, noise, packed, ...history] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
+    const [x, t, context, scale, noise, packed, ...history] = inputs as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      ...Tensor[],
+    ];
     const output = unet.forward(guided ? tf.concat([x, x], 0) : x, t, context); // [B or 2B, F, H, W, C or 2C]
     const variance = varianceHandling(output.shape.at(-1)!, x.shape.at(-1)!, scheduler);
-    const prediction = guided ? guide(output, { scale, variance }) : variance === 'drop' ? dropVariance(output) : output;
+    const prediction = guided
+      ? guide(output, { scale, variance })
+      : variance === 'drop'
+        ? dropVariance(output)
+        : output;
     const next = scheduler.update(unpackCoefficients(scheduler, packed), prediction, x, { noise, history });
     return [next.prevSample, ...next.history];
   }
@@ -122,5 +164,7 @@ export class BaseSampler {
 
 /** Standard normal noise whose entry i depends on seeds[i] and the purpose alone. */
 function noiseFor(seeds: number[], [, ...shape]: number[], purpose: string): Tensor {
-  return tf.tidy(() => tf.stack(seeds.map(seed => randomNormal(shape, tf.tensor1d(rngKeyWords(seed, 0, purpose), 'int32')))));
+  return tf.tidy(() =>
+    tf.stack(seeds.map(seed => randomNormal(shape, tf.tensor1d(rngKeyWords(seed, 0, purpose), 'int32')))),
+  );
 }

@@ -19,17 +19,21 @@ export interface ModelFolder {
 
 /** @throws InputError naming what was looked for when `dir` is none of these */
 export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<ModelFolder> {
-  if (!existsSync(dir)) throw new InputError(`--model ${dir}: there is no such folder`, { code: 'infer.no-model', dir });
+  if (!existsSync(dir))
+    throw new InputError(`--model ${dir}: there is no such folder`, { code: 'infer.no-model', dir });
   const isRun = existsSync(path.join(dir, 'config.yaml'));
   const isCheckpoint = existsSync(path.join(dir, 'state.json'));
   if (isRun || isCheckpoint) {
     const run = isRun ? dir : path.resolve(dir, '..', '..');
     const checkpoint = isCheckpoint ? dir : (await newestCheckpoint(dir))?.dir;
     if (!checkpoint) {
-      throw new InputError(`--model ${dir}: the run has no complete checkpoint yet; train until checkpoint.everySteps, or stop it with Ctrl-C, which saves one`, {
-        code: 'infer.no-checkpoint',
-        dir,
-      });
+      throw new InputError(
+        `--model ${dir}: the run has no complete checkpoint yet; train until checkpoint.everySteps, or stop it with Ctrl-C, which saves one`,
+        {
+          code: 'infer.no-checkpoint',
+          dir,
+        },
+      );
     }
     const { step } = await readCheckpointState(checkpoint);
     const averaged = weights === 'ema' && existsSync(path.join(checkpoint, 'ema'));

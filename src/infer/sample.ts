@@ -4,9 +4,9 @@ import path from 'node:path';
 import { loadScheduler, schedulerFromConfig, videoBytes } from '../diffusion/index.js';
 import { type Precision, tf } from '../engine/index.js';
 import { InputError, InterruptedError } from '../errors.js';
+import { textFolders } from '../models/text/folders.js';
 import { TextConditioner } from '../models/text/index.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
-import { textFolders } from '../models/text/folders.js';
 import { BaseSampler } from './base.js';
 import { findModel } from './model-folder.js';
 import { type SamplerName, samplerConfig } from './scheduler.js';
@@ -50,10 +50,14 @@ export async function readPrompts(given: string[], file?: string): Promise<strin
     const text = await readFile(file, 'utf8').catch(error => {
       throw new InputError(`--prompts ${file}: ${(error as Error).message}`, { code: 'infer.prompts', file });
     });
-    fromFile = text.split(/\r?\n/).map(line => line.trim()).filter(line => line && !line.startsWith('#'));
+    fromFile = text
+      .split(/\r?\n/)
+      .map(line => line.trim())
+      .filter(line => line && !line.startsWith('#'));
   }
   const prompts = [...given, ...fromFile];
-  if (prompts.length === 0) throw new InputError('nothing to sample: give --prompt "…" or --prompts FILE', { code: 'infer.prompts' });
+  if (prompts.length === 0)
+    throw new InputError('nothing to sample: give --prompt "…" or --prompts FILE', { code: 'infer.prompts' });
   return prompts;
 }
 
@@ -62,12 +66,23 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
   const { prompts, out, seed, stages = ['base'], batch = 4, print = () => {}, onProgress, signal } = request;
   checkNumbers(request);
   if (stages.join() !== 'base') {
-    throw new InputError(`--stages ${stages.join(',')}: this version samples "base" only`, { code: 'infer.stages', stages });
+    throw new InputError(`--stages ${stages.join(',')}: this version samples "base" only`, {
+      code: 'infer.stages',
+      stages,
+    });
   }
   const model = await findModel(request.model, request.weights ?? 'ema');
   const { config } = model;
   const unet = await UNet3DConditionModel.fromPretrained(model.unet);
-  const text = await TextConditioner.fromPretrained(textFolders(model.root, config?.model.textEncoder), { maxLength: config?.model.maxTextLength });
+  const text = await TextConditioner.fromPretrained(
+    textFolders(
+      [model.root, ...(config?.model.pretrained ? [config.model.pretrained] : [])],
+      config?.model.textEncoder,
+    ),
+    {
+      maxLength: config?.model.maxTextLength,
+    },
+  );
   const trained = await loadScheduler(path.join(model.root, 'scheduler'));
   const samplerName = request.sampler ?? config?.validate.sampler.scheduler;
   const scheduler = samplerName ? schedulerFromConfig(samplerConfig(trained.toConfig(), samplerName)) : trained;
@@ -81,16 +96,25 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
   };
   const fps = request.fps ?? config?.data.fps ?? 2;
   const { frames, width, height } = settings;
-  print(`${model.label}: ${prompts.length} video${prompts.length === 1 ? '' : 's'} of ${frames}×${width}×${height}, ${settings.steps} steps of ${settings.sampler}, guidance ${settings.guidance}`);
+  print(
+    `${model.label}: ${prompts.length} video${prompts.length === 1 ? '' : 's'} of ${frames}×${width}×${height}, ${settings.steps} steps of ${settings.sampler}, guidance ${settings.guidance}`,
+  );
 
   await mkdir(out, { recursive: true });
-  const sampler = new BaseSampler({ unet, scheduler, precision: request.precision ?? config?.precision ?? 'fp32', compile: config?.compile ?? true });
+  const sampler = new BaseSampler({
+    unet,
+    scheduler,
+    precision: request.precision ?? config?.precision ?? 'fp32',
+    compile: config?.compile ?? true,
+  });
   const videos: Uint8Array[] = [];
   const samples: SampleResult['samples'] = [];
   let denoising = 0;
   const stop = () => {
     if (signal?.aborted) {
-      throw new InterruptedError(`interrupted; ${samples.length} of ${prompts.length} videos are in ${out}`, { code: 'infer.interrupted' });
+      throw new InterruptedError(`interrupted; ${samples.length} of ${prompts.length} videos are in ${out}`, {
+        code: 'infer.interrupted',
+      });
     }
   };
   try {
@@ -109,7 +133,8 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
         guidanceScale: settings.guidance,
         seeds: chunk.map((_, i) => seed + from + i),
         checkpoint: stop,
-        onStep: (done, total) => onProgress?.(from + (chunk.length * done) / total, prompts.length, `step ${done}/${total}`),
+        onStep: (done, total) =>
+          onProgress?.(from + (chunk.length * done) / total, prompts.length, `step ${done}/${total}`),
       });
       denoising += performance.now() - began;
       const bytes = await videoBytes(x); // [B, F, H, W, 3]
@@ -132,7 +157,11 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
     unet.dispose();
   }
   const sheet = path.join(out, 'sheet.png');
-  await contactSheet(sheet, videos.map(data => ({ data, frames, height, width })), { captions: prompts });
+  await contactSheet(
+    sheet,
+    videos.map(data => ({ data, frames, height, width })),
+    { captions: prompts },
+  );
   const relative = samples.map(s => ({ ...s, path: path.basename(s.path), gif: path.basename(s.gif) }));
   await writeFile(path.join(out, 'samples.json'), `${JSON.stringify(relative, null, 2)}\n`);
   return { model: model.label, samples, sheet, secondsPerVideo: denoising / 1e3 / prompts.length, settings };
@@ -143,13 +172,23 @@ function checkNumbers(request: SampleRequest): void {
   for (const key of whole) {
     const value = request[key];
     if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-      throw new InputError(`--${key} is ${value}; it must be a whole number from 1`, { code: 'infer.option', key, value });
+      throw new InputError(`--${key} is ${value}; it must be a whole number from 1`, {
+        code: 'infer.option',
+        key,
+        value,
+      });
     }
   }
   if (!Number.isInteger(request.seed) || request.seed < 0) {
-    throw new InputError(`--seed is ${request.seed}; it must be a whole number from 0`, { code: 'infer.option', key: 'seed' });
+    throw new InputError(`--seed is ${request.seed}; it must be a whole number from 0`, {
+      code: 'infer.option',
+      key: 'seed',
+    });
   }
   if (request.guidance !== undefined && !(request.guidance >= 0 && Number.isFinite(request.guidance))) {
-    throw new InputError(`--guidance is ${request.guidance}; it must be a number from 0`, { code: 'infer.option', key: 'guidance' });
+    throw new InputError(`--guidance is ${request.guidance}; it must be a number from 0`, {
+      code: 'infer.option',
+      key: 'guidance',
+    });
   }
 }

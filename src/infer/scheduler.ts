@@ -1,7 +1,11 @@
 /** Which sampler reads a training scheduler's config: the noise schedule stays, the way of stepping changes. */
 import { InputError } from '../errors.js';
 
-export const SAMPLERS = { ddim: 'DDIMScheduler', ddpm: 'DDPMScheduler', 'dpmsolver++': 'DPMSolverMultistepScheduler' } as const;
+export const SAMPLERS = {
+  ddim: 'DDIMScheduler',
+  ddpm: 'DDPMScheduler',
+  'dpmsolver++': 'DPMSolverMultistepScheduler',
+} as const;
 export type SamplerName = keyof typeof SAMPLERS;
 
 /** What all schedulers share; the rest of a config belongs to one class. */
@@ -23,10 +27,14 @@ const CLIPPING = ['clip_sample', 'clip_sample_range'];
 export function samplerConfig(config: Record<string, unknown>, name: SamplerName): Record<string, unknown> {
   const className = SAMPLERS[name];
   if (!className) {
-    throw new InputError(`sampler "${name}" is unknown; allowed: ${Object.keys(SAMPLERS).join(', ')}`, { code: 'infer.sampler', name });
+    throw new InputError(`sampler "${name}" is unknown; allowed: ${Object.keys(SAMPLERS).join(', ')}`, {
+      code: 'infer.sampler',
+      name,
+    });
   }
   if (config._class_name === className) return config;
-  const keys = name === 'dpmsolver++' ? SHARED : [...SHARED, ...CLIPPING, ...(name === 'ddpm' ? ['variance_type'] : [])];
+  const keys =
+    name === 'dpmsolver++' ? SHARED : [...SHARED, ...CLIPPING, ...(name === 'ddpm' ? ['variance_type'] : [])];
   const kept = Object.fromEntries(keys.filter(key => config[key] !== undefined).map(key => [key, config[key]]));
   // Learned variances are kept by DDPM and DPM-Solver (which drops that half); DDIM takes the plain prediction.
   if (name === 'dpmsolver++' && config.variance_type !== undefined) kept.variance_type = config.variance_type;

@@ -15,14 +15,23 @@ export interface Assembly {
 }
 
 /** The folder of a UNet: `dir/unet` of a pipeline, or `dir` itself. */
-const unetFolder = (dir: string): string => (existsSync(path.join(dir, 'unet', 'config.json')) ? path.join(dir, 'unet') : dir);
+const unetFolder = (dir: string): string =>
+  existsSync(path.join(dir, 'unet', 'config.json')) ? path.join(dir, 'unet') : dir;
 
 /** The UNet of `model.unet`, `model.pretrained` or `model.inflateFrom`, with weights. */
-export async function buildUnet({ unet, pretrained, inflateFrom, init }: Config['model']): Promise<UNet3DConditionModel> {
+export async function buildUnet({
+  unet,
+  pretrained,
+  inflateFrom,
+  init,
+}: Config['model']): Promise<UNet3DConditionModel> {
   if (pretrained) return UNet3DConditionModel.fromPretrained(unetFolder(pretrained));
   if (inflateFrom) return UNet3DConditionModel.fromPretrained2d(unetFolder(inflateFrom), { seed: init.seed });
   if (!unet) {
-    throw new InputError('the config names no UNet: set model.unet (a diffusers config), model.pretrained or model.inflateFrom', { code: 'train.no-unet' });
+    throw new InputError(
+      'the config names no UNet: set model.unet (a diffusers config), model.pretrained or model.inflateFrom',
+      { code: 'train.no-unet' },
+    );
   }
   const json = typeof unet === 'string' ? readModelConfig(unet) : unet;
   const model = new UNet3DConditionModel(json);
@@ -31,7 +40,11 @@ export async function buildUnet({ unet, pretrained, inflateFrom, init }: Config[
 }
 
 /** The run's text encoder; a tiny one is made on the first start and kept in the run folder. */
-async function buildText({ model, output: run }: Config, captions: string[], print: (line: string) => void): Promise<TextConditioner> {
+async function buildText(
+  { model, output: run }: Config,
+  captions: string[],
+  print: (line: string) => void,
+): Promise<TextConditioner> {
   const { tiny, ...location } = model.textEncoder ?? {};
   const options = { maxLength: model.maxTextLength };
   if (tiny && !existsSync(path.join(run, 'text_encoder', 'config.json'))) {

@@ -60,14 +60,16 @@ export async function saveCheckpoint(
   await link(root, `step-${state.step}`);
   await sync(root);
   const all = await listCheckpoints(run);
-  for (const { dir } of all.slice(0, Math.max(0, all.length - keepLast))) await rm(dir, { recursive: true, force: true });
+  for (const { dir } of all.slice(0, Math.max(0, all.length - keepLast)))
+    await rm(dir, { recursive: true, force: true });
   return final;
 }
 
 /** Folders of writers that were killed. */
 async function removeLeftovers(root: string): Promise<void> {
   for (const name of await readdir(root)) {
-    if (name.startsWith('.writing-') || name.startsWith('.last-')) await rm(path.join(root, name), { recursive: true, force: true });
+    if (name.startsWith('.writing-') || name.startsWith('.last-'))
+      await rm(path.join(root, name), { recursive: true, force: true });
   }
 }
 

@@ -1,7 +1,14 @@
 /** Opens what a training config says about data: the training clips, the held-out clips, and the report of what was skipped. */
 import { createHash } from 'node:crypto';
 import type { Config } from '../config/schema.js';
-import { describeCounts, type LoaderOptions, openManifest, type Manifest, type ManifestEntry, type SkippedClip } from '../data/index.js';
+import {
+  describeCounts,
+  type LoaderOptions,
+  type Manifest,
+  type ManifestEntry,
+  openManifest,
+  type SkippedClip,
+} from '../data/index.js';
 import { InputError } from '../errors.js';
 
 export interface TrainingData {
@@ -9,7 +16,10 @@ export interface TrainingData {
   heldOut: ManifestEntry[];
   /** Every caption, for vocabularies. */
   captions: string[];
-  loaderOptions: Pick<LoaderOptions, 'frames' | 'fps' | 'width' | 'height' | 'fit' | 'seed' | 'workers' | 'prefetch' | 'cache'>;
+  loaderOptions: Pick<
+    LoaderOptions,
+    'frames' | 'fps' | 'width' | 'height' | 'fit' | 'seed' | 'workers' | 'prefetch' | 'cache'
+  >;
   /** Entries passed over before training. */
   skipped: number;
   reportSkip(clip: SkippedClip): void;
@@ -34,9 +44,12 @@ export async function openData(config: Config, print: (line: string) => void): P
     heldOut = [...heldOut, ...other.entries];
   }
   if (train.length === 0) {
-    throw new InputError(`data.heldOut.fraction ${fraction} leaves none of the ${manifest.entries.length} clips of ${data.source} to train on; lower it`, {
-      code: 'data.nothing-to-train',
-    });
+    throw new InputError(
+      `data.heldOut.fraction ${fraction} leaves none of the ${manifest.entries.length} clips of ${data.source} to train on; lower it`,
+      {
+        code: 'data.nothing-to-train',
+      },
+    );
   }
   const skipped = Object.values(manifest.counts).reduce((a, b) => a + b, 0);
   return {
@@ -63,5 +76,6 @@ function report(manifest: Manifest, print: (line: string) => void): void {
   for (const note of manifest.notes) print(note);
   const skips = Object.keys(manifest.counts).length > 0 ? `; skipped ${describeCounts(manifest.counts)}` : '';
   print(`${manifest.source}: ${manifest.entries.length} clips${skips}`);
-  for (const { path, reason, detail } of manifest.skipped.slice(0, 5)) print(`  skipped ${path}: ${reason}${detail && `: ${detail}`}`);
+  for (const { path, reason, detail } of manifest.skipped.slice(0, 5))
+    print(`  skipped ${path}: ${reason}${detail && `: ${detail}`}`);
 }

@@ -20,18 +20,29 @@ export class HeldOutLoss {
     const { config, data, stage } = context;
     const wanted = config.validate.heldOutEverySteps > 0;
     if (wanted && data.heldOut.length === 0) {
-      throw new InputError('validate.heldOutEverySteps is set but there are no held-out clips: set data.heldOut.source or data.heldOut.fraction', {
-        code: 'train.no-held-out',
-      });
+      throw new InputError(
+        'validate.heldOutEverySteps is set but there are no held-out clips: set data.heldOut.source or data.heldOut.fraction',
+        {
+          code: 'train.no-held-out',
+        },
+      );
     }
     this.loader = wanted
-      ? createLoader({ ...data.loaderOptions, entries: data.heldOut.slice(0, MAX_CLIPS), batchSize: config.train.batchSize, prefetch: 0 })
+      ? createLoader({
+          ...data.loaderOptions,
+          entries: data.heldOut.slice(0, MAX_CLIPS),
+          batchSize: config.train.batchSize,
+          prefetch: 0,
+        })
       : null;
-    this.evaluate = compile((video, text, timesteps, noiseKey) => [stage.loss({ video, text, timesteps, noiseKey }).simple], {
-      name: 'held_out',
-      precision: config.precision,
-      enabled: config.compile,
-    });
+    this.evaluate = compile(
+      (video, text, timesteps, noiseKey) => [stage.loss({ video, text, timesteps, noiseKey }).simple],
+      {
+        name: 'held_out',
+        precision: config.precision,
+        enabled: config.compile,
+      },
+    );
   }
 
   due(step: number): boolean {
@@ -53,7 +64,12 @@ export class HeldOutLoss {
         const video = tf.tensor(batch.videos, batch.shape);
         for (const t of heldOutTimesteps) {
           const timesteps = tf.fill([batch.captions.length], t, 'int32');
-          const losses = this.evaluate(video, context, timesteps, rngKey(config.seed, i, `held-out noise ${t}`))[0]!.dataSync() as Float32Array;
+          const losses = this.evaluate(
+            video,
+            context,
+            timesteps,
+            rngKey(config.seed, i, `held-out noise ${t}`),
+          )[0]!.dataSync() as Float32Array;
           sums.set(t, (sums.get(t) ?? 0) + losses.reduce((a, b) => a + b, 0));
         }
       });

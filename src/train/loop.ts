@@ -14,8 +14,8 @@ import { newestCheckpoint } from './checkpoint.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { HeldOutLoss } from './held-out.js';
-import { LossBins } from './loss-bins.js';
 import { RunLogger, type Tick, Ticker } from './logging/index.js';
+import { LossBins } from './loss-bins.js';
 import { selectTrainable } from './masks.js';
 import { AdamW, type TrainableVariable } from './optimizer.js';
 import { emaDecayAt, learningRateAt } from './schedule.js';
@@ -61,7 +61,12 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 
   // ---- data -------------------------------------------------------------------------------------------------------
   const data = await openData(config, print);
-  const loader = createLoader({ ...data.loaderOptions, entries: data.train, batchSize: hyper.batchSize, onSkip: data.reportSkip });
+  const loader = createLoader({
+    ...data.loaderOptions,
+    entries: data.train,
+    batchSize: hyper.batchSize,
+    onSkip: data.reportSkip,
+  });
 
   // ---- models -----------------------------------------------------------------------------------------------------
   const { unet, text, scheduler } = await assemble(config, data.captions, print);
@@ -71,18 +76,33 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 
   // ---- what trains ------------------------------------------------------------------------------------------------
   const parameters = [...unet.parameters().values()];
-  const selection = selectTrainable(parameters.map(p => ({ name: p.path, size: p.size })), hyper.trainable);
+  const selection = selectTrainable(
+    parameters.map(p => ({ name: p.path, size: p.size })),
+    hyper.trainable,
+  );
   const chosen = new Set(selection.names);
   const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
   const variables = trainable.map(p => p.variable);
   await writeFile(path.join(run, 'trainable.json'), `${JSON.stringify(selection, null, 2)}\n`);
-  print(`training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`);
+  print(
+    `training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`,
+  );
 
   // ---- optimizer, resume ------------------------------------------------------------------------------------------
   const optimizer = new AdamW(trainable, { ...hyper, ema: hyper.ema.decay > 0, compile: config.compile });
   const start = found ? await restore(found.dir, unet, optimizer, config, print) : 0;
-  const logger = new RunLogger({ folder: run, totalSteps: hyper.steps, resumeStep: start, tensorboard: config.log.tensorboard, print });
-  const ticker = new Ticker({ totalSteps: hyper.steps, clipsPerStep: hyper.batchSize * hyper.accumulate, startStep: start });
+  const logger = new RunLogger({
+    folder: run,
+    totalSteps: hyper.steps,
+    resumeStep: start,
+    tensorboard: config.log.tensorboard,
+    print,
+  });
+  const ticker = new Ticker({
+    totalSteps: hyper.steps,
+    clipsPerStep: hyper.batchSize * hyper.accumulate,
+    startStep: start,
+  });
   const heldOut = new HeldOutLoss({ config, data, stage, text });
   const validation = new ValidationSampler({ config, unet, text, scheduler });
 
@@ -130,7 +150,12 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         const context = text.encode(drawn.captions); // [B, L, D]
         const outputs = tf.tidy(() => {
           const keys = [drawn.noiseKey, drawn.dropoutKey].map(key => tf.tensor1d(key, 'int32')) as [Tensor, Tensor];
-          return gradients(tf.tensor(batch.videos, batch.shape), context, tf.tensor1d(drawn.timesteps, 'int32'), ...keys);
+          return gradients(
+            tf.tensor(batch.videos, batch.shape),
+            context,
+            tf.tensor1d(drawn.timesteps, 'int32'),
+            ...keys,
+          );
         });
         context.dispose();
         const [value, simple, ...grads] = outputs as [Tensor, Tensor, ...Tensor[]];
@@ -154,12 +179,24 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       const done = step + 1;
       const histograms = config.log.histogramsEverySteps;
       if (histograms > 0 && done % histograms === 0) logHistograms(logger, done, trainable, sums);
-      optimizer.step(sums, { learningRate: rate, step, gradientScale: clip / hyper.accumulate, emaDecay: emaDecayAt(step, hyper.ema) });
+      optimizer.step(sums, {
+        learningRate: rate,
+        step,
+        gradientScale: clip / hyper.accumulate,
+        emaDecay: emaDecayAt(step, hyper.ema),
+      });
       tf.dispose(sums);
 
       if (done % config.log.everySteps === 0 || done === hyper.steps) {
         const waiting = waited / 1e3;
-        lastTick = ticker.tick({ step: done, loss, learningRate: rate, gradNorm: norm, waitingSeconds: waiting, ...bins.take() });
+        lastTick = ticker.tick({
+          step: done,
+          loss,
+          learningRate: rate,
+          gradNorm: norm,
+          waitingSeconds: waiting,
+          ...bins.take(),
+        });
         logger.tick(lastTick);
         waited = 0;
       }
@@ -170,10 +207,14 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         print(`held-out loss ${heldOutLoss.toFixed(4)} at step ${done}`);
       }
       if (validation.due(done)) await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
-      if (done === hyper.steps || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0)) await saveNow(done);
+      if (done === hyper.steps || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0))
+        await saveNow(done);
       if (signal?.aborted && done < hyper.steps) {
         await saveNow(done);
-        throw new InterruptedError(`interrupted at step ${done}; saved in ${checkpoint}. Continue with --resume.`, { code: 'train.interrupted', step: done });
+        throw new InterruptedError(`interrupted at step ${done}; saved in ${checkpoint}. Continue with --resume.`, {
+          code: 'train.interrupted',
+          step: done,
+        });
       }
     }
     if (start >= hyper.steps) print(`nothing to do: ${run} is at step ${start} of ${hyper.steps}`);

@@ -51,7 +51,10 @@ export function selectTrainable(parameters: { name: string; size: number }[], co
     return names;
   };
   // A preset lists every place where the family may keep such layers; a model need not have all of them.
-  const included = new Set([...matched(preset ? PRESETS[preset] : [], true, 'preset'), ...matched(config.include, false, 'include')]);
+  const included = new Set([
+    ...matched(preset ? PRESETS[preset] : [], true, 'preset'),
+    ...matched(config.include, false, 'include'),
+  ]);
   const excluded = matched(config.exclude, false, 'exclude');
   const chosen = parameters.filter(p => included.has(p.name) && !excluded.has(p.name));
   if (chosen.length === 0) {

@@ -24,7 +24,11 @@ function read(resource: Resource): Float32Array {
 }
 
 /** Writes `checkpoints/step-N`. `optimizer.safetensors` keys: `exp_avg.NAME`, `exp_avg_sq.NAME`, `ema.NAME` (our layout). */
-export async function save(run: string, step: number, { unet, optimizer, config, trainable }: Contents): Promise<string> {
+export async function save(
+  run: string,
+  step: number,
+  { unet, optimizer, config, trainable }: Contents,
+): Promise<string> {
   const state = { step, stage: config.stage, seed: config.seed, trainable, version: VERSION };
   return saveCheckpoint(run, state, config.checkpoint.keepLast, async dir => {
     await unet.savePretrained(path.join(dir, 'unet'));
@@ -32,7 +36,9 @@ export async function save(run: string, step: number, { unet, optimizer, config,
     const entries: TensorEntry[] = optimizer.slots.flatMap(slot =>
       Object.entries(MOMENTS).flatMap(([key, field]) => {
         const resource = slot[field];
-        return resource ? [{ name: `${key}.${slot.name}`, shape: resource.shape, dtype: 'F32' as const, data: () => read(resource) }] : [];
+        return resource
+          ? [{ name: `${key}.${slot.name}`, shape: resource.shape, dtype: 'F32' as const, data: () => read(resource) }]
+          : [];
       }),
     );
     await writeSafetensors(path.join(dir, 'optimizer.safetensors'), entries, { format: 'pt', step: String(step) });
@@ -51,10 +57,13 @@ export async function restore(
   const differs = (['stage', 'seed'] as const).filter(key => state[key] !== config[key]);
   if (differs.length > 0) {
     const list = differs.map(key => `${key} was ${state[key]}, is now ${config[key]}`).join('; ');
-    throw new InputError(`cannot resume ${dir}: ${list}. Resume with the run's own config.yaml, or start a new run in another folder.`, {
-      code: 'train.resume-differs',
-      keys: differs,
-    });
+    throw new InputError(
+      `cannot resume ${dir}: ${list}. Resume with the run's own config.yaml, or start a new run in another folder.`,
+      {
+        code: 'train.resume-differs',
+        keys: differs,
+      },
+    );
   }
   const names = optimizer.slots.map(s => s.name);
   const missing = names.filter(name => !state.trainable.includes(name));

@@ -2,16 +2,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
-import { schedulerFromConfig, videoBytes } from '../diffusion/index.js';
 import type { DDPMScheduler } from '../diffusion/index.js';
+import { schedulerFromConfig, videoBytes } from '../diffusion/index.js';
 import { tf } from '../engine/index.js';
 import { InterruptedError } from '../errors.js';
 import { BaseSampler } from '../infer/base.js';
+import { samplerConfig } from '../infer/scheduler.js';
 import { contactSheet, slug, writeVideo } from '../infer/video.js';
 import type { TextConditioner } from '../models/text/index.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
 import type { RunLogger } from './logging/index.js';
-import { samplerConfig } from '../infer/scheduler.js';
 
 interface Context {
   config: Config;
@@ -36,7 +36,13 @@ export class ValidationSampler {
   }
 
   /** Writes `samples/step-N/*.gif`, `sheet.png` and `samples.json`, and shows the GIFs in TensorBoard. */
-  async sample(run: string, step: number, logger: RunLogger, print: (line: string) => void, signal?: AbortSignal): Promise<void> {
+  async sample(
+    run: string,
+    step: number,
+    logger: RunLogger,
+    print: (line: string) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { config, text } = this.context;
     const { prompts, sampler, seed } = config.validate;
     const { frames, height, width, fps } = config.data;

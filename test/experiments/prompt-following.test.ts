@@ -60,15 +60,15 @@ describe('real clips', () => {
       const random = randomStream(index, PURPOSE.noise);
       return { ...video, data: video.data.map(value => Math.min(255, Math.max(0, value + sigma * random.normal()))) };
     };
-    expect(accuracy(320, noisy(10))).toBe(1);
-    expect(accuracy(320, noisy(25))).toBeGreaterThan(0.97);
-    expect(accuracy(320, blur)).toBe(1);
+    expect(accuracy(160, noisy(10))).toBe(1);
+    expect(accuracy(160, noisy(25))).toBeGreaterThan(0.97);
+    expect(accuracy(160, blur)).toBe(1);
   });
 });
 
 describe('chance', () => {
   it('is all that shuffled captions reach', () => {
-    const n = 1600;
+    const n = 800;
     const order = permutation(n, 3, PURPOSE.split);
     let [colour, direction, both] = [0, 0, 0];
     for (let i = 0; i < n; i++) {

@@ -5,7 +5,11 @@ import { LossBins } from '../../src/train/loss-bins.js';
 const defaults = { sampling: 'uniform' as const, power: 3, mean: 0, std: 1, shift: 3, min: 0 };
 const captions = Array.from({ length: 64 }, (_, i) => `caption ${i}`);
 const draw = (microStep: number, over = {}) =>
-  drawStep(captions, microStep, { seed: 3, captionDropout: 0.25, sampling: timestepSampling({ ...defaults, ...over }, 1000) });
+  drawStep(captions, microStep, {
+    seed: 3,
+    captionDropout: 0.25,
+    sampling: timestepSampling({ ...defaults, ...over }, 1000),
+  });
 
 describe('drawStep', () => {
   it('is a function of the seed and the step alone', () => {
@@ -15,7 +19,10 @@ describe('drawStep', () => {
   });
 
   it('drops about the asked share of captions', () => {
-    const dropped = Array.from({ length: 40 }, (_, i) => draw(i).captions.filter(c => c === '').length).reduce((x, y) => x + y, 0);
+    const dropped = Array.from({ length: 40 }, (_, i) => draw(i).captions.filter(c => c === '').length).reduce(
+      (x, y) => x + y,
+      0,
+    );
     expect(dropped / (40 * 64)).toBeGreaterThan(0.2);
     expect(dropped / (40 * 64)).toBeLessThan(0.3);
   });

@@ -16,7 +16,10 @@ describe('selectTrainable', () => {
     expect(selectTrainable(parameters, none)).toMatchObject({ trainable: 111111, total: 111111 });
   });
   it("temporal-attention is the paper's mask", () => {
-    expect(selectTrainable(parameters, { ...none, preset: 'temporal-attention' })).toMatchObject({ names: parameters.slice(3).map(p => p.name), trainable: 111000 });
+    expect(selectTrainable(parameters, { ...none, preset: 'temporal-attention' })).toMatchObject({
+      names: parameters.slice(3).map(p => p.name),
+      trainable: 111000,
+    });
   });
   it('temporal adds the temporal convolutions', () => {
     expect(selectTrainable(parameters, { ...none, preset: 'temporal' }).names).toHaveLength(4);
@@ -34,7 +37,11 @@ describe('selectTrainable', () => {
     expect(() => selectTrainable(parameters, { include: [], exclude: ['nope'] })).toThrow(/exclude: the glob "nope"/);
   });
   it('refuses to train nothing', () => {
-    expect(() => selectTrainable(parameters, { include: ['conv_in.*'], exclude: ['**'] })).toThrow(/leaves nothing to train/);
-    expect(() => selectTrainable(parameters.slice(0, 2), { ...none, preset: 'temporal' })).toThrow(/leaves nothing to train/);
+    expect(() => selectTrainable(parameters, { include: ['conv_in.*'], exclude: ['**'] })).toThrow(
+      /leaves nothing to train/,
+    );
+    expect(() => selectTrainable(parameters.slice(0, 2), { ...none, preset: 'temporal' })).toThrow(
+      /leaves nothing to train/,
+    );
   });
 });

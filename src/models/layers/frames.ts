@@ -1,17 +1,24 @@
 /** Between videos [B, ...] and their frames folded into the batch [B·F, ...] (row = b·F + f, a free reshape). */
 import { type Tensor, tf } from '../../engine/index.js';
+import { InputError } from '../../errors.js';
 
-/** How many rows of `x` belong to one row of `perVideo`. @throws Error when they do not divide */
+/** How many rows of `x` belong to one row of `perVideo`. @throws InputError when they do not divide */
 export function framesPerVideo(x: Tensor, perVideo: Tensor): number {
   const [rows, videos] = [x.shape[0]!, perVideo.shape[0]!];
-  if (rows % videos !== 0) throw new Error(`${rows} frames do not divide into ${videos} videos`);
+  if (rows % videos !== 0) {
+    throw new InputError(`${rows} frames do not divide into ${videos} videos (time embedding or text).`, {
+      code: 'model.frames',
+    });
+  }
   return rows / videos;
 }
 
 /** [B·F, H, W, C] -> [B, F, H, W, C] */
 export function unfoldFrames(x: Tensor, frames: number): Tensor {
   const [rows, ...rest] = x.shape as [number, ...number[]];
-  if (rows % frames !== 0) throw new Error(`${rows} rows do not divide into videos of ${frames} frames`);
+  if (rows % frames !== 0) {
+    throw new InputError(`${rows} frames do not divide into videos of ${frames}.`, { code: 'model.frames' });
+  }
   return x.reshape([rows / frames, frames, ...rest]);
 }
 
@@ -35,7 +42,7 @@ export function repeatForFrames(x: Tensor, frames: number): Tensor {
 }
 
 /** Views frames [B·F, H, W, C] as [B, F·H·W, C], against which a value per video [B, 1, C] broadcasts. */
-export function asVideos(x: Tensor, videos: number): Tensor {
-  const channels = x.shape.at(-1)!;
-  return x.reshape([videos, x.size / videos / channels, channels]);
+export function asVideos(x: Tensor, perVideo: Tensor): Tensor {
+  const rows = framesPerVideo(x, perVideo) * x.shape.slice(1, -1).reduce((a, b) => a * b, 1);
+  return x.reshape([perVideo.shape[0]!, rows, x.shape.at(-1)!]);
 }

@@ -91,11 +91,10 @@ export class ResnetBlock2D extends Block {
     const { act, scaleShift, skipTimeAct } = this.options;
     if (!this.timeEmbProj) return this.norm2.forward(h, act);
     if (!temb) throw new Error(`${this.name}: the block takes a time embedding`);
-    const videos = temb.shape[0]!;
     const time = this.timeEmbProj.forward(skipTimeAct ? temb : activate(act, temb)).expandDims(1); // [B, 1, C or 2C]
-    if (!scaleShift) return this.norm2.forward(asVideos(h, videos).add(time).reshape(h.shape), act);
+    if (!scaleShift) return this.norm2.forward(asVideos(h, temb).add(time).reshape(h.shape), act);
     const [factor, shift] = tf.split(time, 2, -1) as [Tensor, Tensor];
-    const normed = asVideos(this.norm2.forward(h), videos);
+    const normed = asVideos(this.norm2.forward(h), temb);
     return activate(act, normed.mul(factor.add(1)).add(shift)).reshape(h.shape);
   }
 }

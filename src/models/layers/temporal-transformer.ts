@@ -1,5 +1,6 @@
 import { type Tensor, tf } from '../../engine/index.js';
 import { Block } from './block.js';
+import { unfoldFrames } from './frames.js';
 import { GroupNorm } from './group-norm.js';
 import { Linear } from './linear.js';
 import { TransformerBlock } from './transformer-block.js';
@@ -48,8 +49,8 @@ export class TransformerTemporalModel extends Block {
   /** x frames [B·F, H, W, C], `frames` of them a video -> the same shape */
   override forward(x: Tensor, frames: number): Tensor {
     return tf.tidy(() => {
-      const [N, H, W, C] = x.shape as [number, number, number, number];
-      let h = this.projIn.forward(this.norm.forward(x.reshape([N / frames, frames, H * W, C]))); // [B, F, S, dim]
+      const [B, F, H, W, C] = unfoldFrames(x, frames).shape as [number, number, number, number, number];
+      let h = this.projIn.forward(this.norm.forward(x.reshape([B, F, H * W, C]))); // [B, F, S, dim]
       for (const block of this.transformerBlocks) h = block.overFrames(h);
       return this.projOut.forward(h).reshape(x.shape).add(x);
     });

@@ -23,10 +23,13 @@ export function baseStage({ unet, schedule, predictionType, config }: StageConte
         );
       }
       if (outChannels !== 3 && outChannels !== 6) {
-        throw new InputError(`model.unet has out_channels ${outChannels}; stage base needs 3, or 6 with a learned variance`, {
-          code: 'train.channels',
-          outChannels,
-        });
+        throw new InputError(
+          `model.unet has out_channels ${outChannels}; stage base needs 3, or 6 with a learned variance`,
+          {
+            code: 'train.channels',
+            outChannels,
+          },
+        );
       }
     },
 
@@ -36,7 +39,9 @@ export function baseStage({ unet, schedule, predictionType, config }: StageConte
       if (offset > 0) noise = offsetNoise(noise, randomNormal([B, 1, 1, 1, C], foldKey(noiseKey, 1)), offset);
       // Input perturbation (Ning et al. 2023): x_t carries a little more noise than the target says.
       const carried =
-        inputPerturbation > 0 ? noise.add(randomNormal(video.shape, foldKey(noiseKey, 2)).mul(inputPerturbation)) : noise;
+        inputPerturbation > 0
+          ? noise.add(randomNormal(video.shape, foldKey(noiseKey, 2)).mul(inputPerturbation))
+          : noise;
       const noisy = addNoise(schedule, video, carried, timesteps);
       const modelOutput = unet.forward(noisy, timesteps, text);
       const { loss, parts } = diffusionLoss(
@@ -47,4 +52,3 @@ export function baseStage({ unet, schedule, predictionType, config }: StageConte
     },
   };
 }
-

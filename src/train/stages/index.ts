@@ -8,5 +8,8 @@ export type { Stage, StageContext, StepInputs, StepLoss } from './stage.js';
 export function createStage(context: StageContext): Stage {
   const { stage } = context.config;
   if (stage === 'base') return baseStage(context);
-  throw new InputError(`stage "${stage}" cannot be trained by this version; allowed: base`, { code: 'train.stage', stage });
+  throw new InputError(`stage "${stage}" cannot be trained by this version; allowed: base`, {
+    code: 'train.stage',
+    stage,
+  });
 }

@@ -2,13 +2,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 
 const made: string[] = [];
-process.on('exit', () => {
+afterAll(() => {
   for (const dir of made) rmSync(dir, { recursive: true, force: true });
 });
 
-/** A fresh folder, removed when the process ends. */
+/** A fresh folder, removed when the test file is done. */
 export function tempFolder(): string {
   const dir = mkdtempSync(join(tmpdir(), 'show1-test-'));
   made.push(dir);

@@ -1,0 +1,120 @@
+/** What a training config will cost, before it trains: parameters, memory, time. */
+import type { Config } from '../config/schema.js';
+import { DDPMScheduler } from '../diffusion/index.js';
+import { compile, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from '../engine/index.js';
+import { buildUnet } from './assemble.js';
+import { selectTrainable } from './masks.js';
+import { AdamW } from './optimizer.js';
+import { createStage } from './stages/index.js';
+
+export interface Plan {
+  stage: string;
+  /** [B, F, H, W, C] of one forward pass. */
+  batchShape: number[];
+  parameters: { total: number; trainable: number; byPart: Record<string, { total: number; trainable: number }> };
+  /** Bytes of what lives through the whole run; activations come on top and are in `calibration.peakBytes`. */
+  memory: { weights: number; moments: number; average: number; gradients: number };
+  steps: number;
+  clipsSeen: number;
+  /** Measured with random input; null when not asked for. */
+  calibration: { secondsPerStep: number; firstStepSeconds: number; peakBytes: number; etaSeconds: number } | null;
+}
+
+const CALIBRATION_STEPS = 3;
+
+/** First part of a dotted name, e.g. `down_blocks.1`. */
+const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.exec(name)![0];
+
+/**
+ * Builds the model, counts, and times a few steps on random input. Nothing is written.
+ * @throws InputError like training itself for configs that do not fit together
+ */
+export async function plan(
+  config: Config,
+  { calibrate = true, onStep }: { calibrate?: boolean; onStep?: (done: number, total: number) => void } = {},
+): Promise<Plan> {
+  const { train, data, model } = config;
+  const unet = await buildUnet(model);
+  try {
+    const parameters = [...unet.parameters().values()];
+    const selection = selectTrainable(
+      parameters.map(p => ({ name: p.path, size: p.size })),
+      train.trainable,
+    );
+    const chosen = new Set(selection.names);
+    const byPart: Plan['parameters']['byPart'] = {};
+    for (const { path, size } of parameters) {
+      byPart[partOf(path)] ??= { total: 0, trainable: 0 };
+      const part = byPart[partOf(path)]!;
+      part.total += size;
+      if (chosen.has(path)) part.trainable += size;
+    }
+    const scheduler = DDPMScheduler.fromConfig((config.diffusion.scheduler ?? {}) as Record<string, unknown>);
+    const stage = createStage({
+      unet,
+      schedule: scheduler.schedule,
+      predictionType: scheduler.config.predictionType,
+      config,
+    });
+    stage.check();
+    const batchShape = [train.batchSize, data.frames, data.height, data.width, 3];
+    const result: Plan = {
+      stage: stage.name,
+      batchShape,
+      parameters: { total: selection.total, trainable: selection.trainable, byPart },
+      memory: {
+        weights: 4 * selection.total,
+        moments: 8 * selection.trainable,
+        average: train.ema.decay > 0 ? 4 * selection.trainable : 0,
+        gradients: 4 * selection.trainable * (train.accumulate > 1 ? 2 : 1),
+      },
+      steps: train.steps,
+      clipsSeen: train.steps * train.batchSize * train.accumulate,
+      calibration: null,
+    };
+    if (!calibrate) return result;
+
+    const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
+    const variables = trainable.map(p => p.variable);
+    const optimizer = new AdamW(trainable, { ...train, ema: train.ema.decay > 0, compile: config.compile });
+    const gradients = compile(
+      (video, text, timesteps, noiseKey) => {
+        const { value, grads } = valueAndGrads(() => stage.loss({ video, text, timesteps, noiseKey }).loss, variables);
+        return [value, ...grads];
+      },
+      { name: 'plan', precision: config.precision, enabled: config.compile },
+    );
+    const { encoderHidDim, crossAttentionDim } = unet.config;
+    const textShape = [train.batchSize, model.maxTextLength, encoderHidDim ?? [crossAttentionDim].flat()[0]!];
+    const times: number[] = [];
+    for (let step = 0; step <= CALIBRATION_STEPS; step++) {
+      const began = performance.now();
+      tf.tidy(() => {
+        const inputs = [
+          randomNormal(batchShape, rngKey(0, step, 'video')),
+          randomNormal(textShape, rngKey(0, step, 'text')),
+        ];
+        const outputs = gradients(...inputs, tf.fill([train.batchSize], 500, 'int32'), rngKey(0, step, 'noise'));
+        const [, ...grads] = outputs as [Tensor, ...Tensor[]];
+        optimizer.gradientNorm(grads);
+        optimizer.step(grads, { learningRate: 0, step, gradientScale: 1 });
+      });
+      times.push((performance.now() - began) / 1e3);
+      onStep?.(step + 1, CALIBRATION_STEPS + 1);
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    gradients.dispose();
+    optimizer.dispose();
+    const secondsPerStep =
+      train.accumulate * [...times.slice(1)].sort((a, b) => a - b)[Math.floor(CALIBRATION_STEPS / 2)]!;
+    result.calibration = {
+      secondsPerStep,
+      firstStepSeconds: times[0]!,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+      etaSeconds: secondsPerStep * train.steps,
+    };
+    return result;
+  } finally {
+    unet.dispose();
+  }
+}
