@@ -50,7 +50,7 @@ export interface SampleOptions {
 
 /** Base-stage sampler bound to a UNet and a scheduler. Compiled steps are kept between calls. */
 export class BaseSampler {
-  private readonly compiled = new Map<string, CompiledFunction>();
+  private readonly compiled = new Map<boolean, CompiledFunction>();
 
   constructor(private readonly options: BaseSamplerOptions) {}
 
@@ -88,15 +88,16 @@ export class BaseSampler {
     scheduler.setTimesteps(steps);
     scheduler.reset();
     let x = noiseFor(seeds, shape, 'initial noise');
-    let history: Tensor[] = [];
+    // A multistep scheduler starts from zeros, which its first coefficients do not use, so that one trace serves all steps.
+    let history: Tensor[] = Array.from({ length: scheduler.historyLength }, () => tf.zeros(shape));
     try {
       for (const [i, t] of scheduler.timesteps.entries()) {
         checkpoint?.();
         const [next, ...kept] = tf.tidy(() => {
-          const values = scheduler.coefficients(t, { eta, historyLength: history.length });
+          const values = scheduler.coefficients(t, { eta, historyLength: Math.min(i, scheduler.historyLength) });
           const coefficients = tf.tensor1d(packCoefficients(scheduler, values));
           const noise = values.noise ? noiseFor(seeds, shape, `step noise ${i}`) : tf.zeros(shape);
-          return this.step(guided, history.length)(
+          return this.step(guided)(
             x,
             tf.fill([context.shape[0]!], t, 'int32'),
             context,
@@ -121,14 +122,13 @@ export class BaseSampler {
     }
   }
 
-  /** The compiled step for a guidance mode and a number of remembered outcomes (multistep schedulers). */
-  private step(guided: boolean, historyLength: number): CompiledFunction {
-    const key = `${guided} ${historyLength}`;
-    let step = this.compiled.get(key);
+  /** The compiled step, with or without guidance. */
+  private step(guided: boolean): CompiledFunction {
+    let step = this.compiled.get(guided);
     if (!step) {
       const { precision, compile: enabled } = this.options;
       step = compile((...inputs) => this.denoise(guided, inputs), { name: 'denoise', precision, enabled });
-      this.compiled.set(key, step);
+      this.compiled.set(guided, step);
     }
     return step;
   }

@@ -99,7 +99,7 @@ const LAYERS: [string, () => Block, Tensor[], (block: any, ...xs: Tensor[]) => T
   ['temporal transformer', temporal, [image], (b, x) => b.forward(x, 3), [6, 4, 5, 8]],
   [
     'temporal convolution',
-    () => fill(new TemporalConvLayer(32)),
+    () => fill(new TemporalConvLayer(64)),
     [sample([6, 2, 1, 64])],
     (b, x) => b.forward(x, 3),
     [6, 2, 1, 64],

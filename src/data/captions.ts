@@ -1,0 +1,145 @@
+import { basename, extname } from 'node:path';
+import { InputError } from '../errors.js';
+import type { VideoInfo } from './ffmpeg.js';
+
+/** One caption found in a mapping file. `key` is a path, a file name, or a file name without its extension. */
+export interface CaptionRow {
+  key: string;
+  caption: string;
+  /** 1-based line in the mapping file. */
+  line: number;
+  /** What the row already says about the video; saves a probe. */
+  info?: VideoInfo;
+}
+
+/** Rows of a mapping file, lines that name no video, and lines that could not be read. */
+export interface CaptionTable {
+  rows: CaptionRow[];
+  unnamed: { caption: string; line: number }[];
+  malformed: { line: number; detail: string }[];
+}
+
+export const VIDEO_EXTENSIONS = [
+  '.mp4',
+  '.m4v',
+  '.mov',
+  '.mkv',
+  '.webm',
+  '.avi',
+  '.mpg',
+  '.mpeg',
+  '.wmv',
+  '.flv',
+  '.gif',
+];
+export const PATH_COLUMNS = ['path', 'video', 'file_name', 'filename', 'file', 'video_path'];
+export const CAPTION_COLUMNS = ['caption', 'text', 'prompt', 'name'];
+
+export function isVideoName(name: string): boolean {
+  return VIDEO_EXTENSIONS.includes(extname(name).toLowerCase());
+}
+
+/** The file name without folder and extension. */
+export function stem(path: string): string {
+  return basename(path, extname(path));
+}
+
+/** The first of the named fields that holds text or a number, trimmed; undefined where none does. */
+export function field(row: Record<string, unknown>, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = row[name];
+    if (typeof value === 'string' && value.trim() !== '') return value.trim();
+    if (typeof value === 'number') return String(value);
+  }
+  return undefined;
+}
+
+/** Size, rate and length, where a row states them all with usable values. */
+export function statedInfo(row: Record<string, unknown>): VideoInfo | undefined {
+  const value = (name: string): number => Number(row[name] ?? Number.NaN);
+  const info = { width: value('width'), height: value('height'), fps: value('fps'), frames: value('frames') };
+  if (!Object.values(info).every(one => Number.isFinite(one) && one > 0)) return undefined;
+  return { ...info, seconds: info.frames / info.fps, codec: String(row.codec ?? 'unknown') };
+}
+
+/** One object of a JSONL or JSON mapping as a row, or the reason why it is none. */
+export function objectRow(value: unknown, line: number): CaptionRow | string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object';
+  const row = value as Record<string, unknown>;
+  const key = field(row, PATH_COLUMNS);
+  if (key === undefined)
+    return `no path: expected one of ${PATH_COLUMNS.join(', ')}; got ${Object.keys(row).join(', ')}`;
+  return { key, caption: field(row, CAPTION_COLUMNS) ?? '', line, info: statedInfo(row) };
+}
+
+/**
+ * A JSON mapping: `{"a.mp4": "a cat", …}`, `{"a.mp4": {"caption": "a cat"}, …}` or `[{"path": "a.mp4", "caption": "a cat"}, …]`.
+ * Positions are counted as lines, from 1.
+ * @throws InputError `captions.json` when the text is no JSON of these shapes
+ */
+export function parseJsonCaptions(text: string, source: string): CaptionTable {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new InputError(
+      `${source} is not JSON: ${(error as Error).message}`,
+      { code: 'captions.json', source },
+      error,
+    );
+  }
+  const table: CaptionTable = { rows: [], unnamed: [], malformed: [] };
+  const add = (item: unknown, line: number): void => {
+    const row = objectRow(item, line);
+    if (typeof row === 'string') table.malformed.push({ line, detail: row });
+    else table.rows.push(row);
+  };
+  if (Array.isArray(value)) {
+    value.forEach((item, i) => {
+      add(item, i + 1);
+    });
+  } else if (typeof value === 'object' && value !== null) {
+    Object.entries(value).forEach(([key, item], i) => {
+      add(typeof item === 'string' ? { path: key, caption: item } : { path: key, ...(item as object) }, i + 1);
+    });
+  } else {
+    throw new InputError(`${source} must hold an object {"a.mp4": "caption"} or a list [{"path", "caption"}]`, {
+      code: 'captions.json',
+      source,
+    });
+  }
+  return table;
+}
+
+const NAMED = new RegExp(
+  `^"?(.+?(?:${VIDEO_EXTENSIONS.map(one => `\\${one}`).join('|')}))"?\\s*(?:[\\t|,:;=]|\\s)\\s*(.+)$`,
+  'i',
+);
+const SEPARATED = /^([^\t|:,]+?)\s*[\t|:,]\s*(.+)$/;
+
+/**
+ * Plain text: `a.mp4 a cat`, `a.mp4<tab>a cat`, also with `|`, `,`, `:` between, or a known file name without extension
+ * before such a separator. Other lines count as captions that name no video.
+ * @param knownStems file names (without extension) of the videos that there are
+ */
+export function parseTextCaptions(text: string, knownStems: ReadonlySet<string>): CaptionTable {
+  const table: CaptionTable = { rows: [], unnamed: [], malformed: [] };
+  text.split(/\r?\n/).forEach((raw, i) => {
+    const content = raw.trim();
+    if (content === '') return;
+    const line = i + 1;
+    const named = NAMED.exec(content);
+    const separated = SEPARATED.exec(content);
+    if (named) table.rows.push({ key: named[1]!, caption: unquote(named[2]!), line });
+    else if (isVideoName(content)) table.rows.push({ key: content, caption: '', line });
+    else if (separated && knownStems.has(separated[1]!)) {
+      table.rows.push({ key: separated[1]!, caption: unquote(separated[2]!), line });
+    } else table.unnamed.push({ caption: unquote(content), line });
+  });
+  return table;
+}
+
+function unquote(text: string): string {
+  const trimmed = text.trim();
+  return /^".*"$/.test(trimmed) ? trimmed.slice(1, -1).trim() : trimmed;
+}

@@ -1,0 +1,134 @@
+/** Options of decoding and encoding, their checks, and the ffmpeg filters and arguments that they become. */
+import { extname } from 'node:path';
+import { InputError } from '../errors.js';
+import type { Frames } from './frames.js';
+
+export interface DecodeOptions {
+  /** Output size in pixels; default: the clip's own. */
+  size?: { width: number; height: number };
+  /** `crop` fills the size and cuts what sticks out at both sides, `pad` adds black bars, `stretch` distorts. Default `crop`. */
+  fit?: 'crop' | 'pad' | 'stretch';
+  /** Resampled to this rate (nearest frame in time); default: the clip's own rate. */
+  fps?: number;
+  /** Number of frames; default: all that there are. */
+  frames?: number;
+  /** Seconds from the clip's start; default 0. */
+  start?: number;
+  /** Frames at `fps` added to `start`; needs `fps`. Default 0. */
+  offset?: number;
+  /** Default `bicubic`. */
+  interpolation?: 'bicubic' | 'bilinear' | 'lanczos' | 'area';
+  /** With `frames`: an error when there are fewer (default), or whatever there is (at least one). */
+  exact?: boolean;
+  /** Bytes that the result may take; default 2 GiB. */
+  maxBytes?: number;
+  /** Kills ffmpeg; the call then fails with WorkError `ffmpeg.aborted`. */
+  signal?: AbortSignal;
+}
+
+export interface EncodeOptions {
+  /** Frames a second. */
+  fps: number;
+  /** Default: from the file's extension. */
+  format?: 'mp4' | 'gif';
+  /** x264 quality, 0 (best) … 51; default 10 up to 64 pixels, where artefacts show most, else 17. */
+  crf?: number;
+  /** Integer enlargement without smoothing, so that a 16x16 video can be seen; default 1. */
+  scale?: number;
+  signal?: AbortSignal;
+}
+
+/** Filters that bring a frame to the wanted size. */
+export function sizeFilter(options: DecodeOptions): string[] {
+  const flags = `${options.interpolation ?? 'bicubic'}+accurate_rnd+full_chroma_int+full_chroma_inp`;
+  if (!options.size) return [`scale=flags=${flags}`];
+  const { width, height } = options.size;
+  if (options.fit === 'stretch') return [`scale=${width}:${height}:flags=${flags}`];
+  // `dar` counts non-square pixels, so a clip is never squeezed. The larger of two fits covers the size, the smaller is inside.
+  const pad = options.fit === 'pad';
+  const pick = pad ? 'min' : 'max';
+  const scaled = `w='${pick}(${width},round(${height}*dar))':h='${pick}(${height},round(${width}/dar))'`;
+  return [
+    `scale=${scaled}:flags=${flags}`,
+    pad ? `pad=${width}:${height}:(ow-iw)/2:(oh-ih)/2` : `crop=${width}:${height}`,
+    'setsar=1',
+  ];
+}
+
+/** @throws InputError `decode.option` */
+export function checkDecodeOptions(path: string, options: DecodeOptions): void {
+  const positive: [string, number | undefined, boolean][] = [
+    ['size.width', options.size?.width, true],
+    ['size.height', options.size?.height, true],
+    ['frames', options.frames, true],
+    ['fps', options.fps, false],
+  ];
+  for (const [name, value, integer] of positive) {
+    if (value !== undefined && !(value > 0 && Number.isFinite(value) && (!integer || Number.isInteger(value)))) {
+      throw new InputError(`${path}: ${name} must be a positive ${integer ? 'integer' : 'number'}, got ${value}`, {
+        code: 'decode.option',
+        option: name,
+        value,
+      });
+    }
+  }
+  if (options.offset && options.fps === undefined) {
+    throw new InputError(`${path}: offset counts frames at fps, so fps is needed with offset=${options.offset}`, {
+      code: 'decode.option',
+      option: 'offset',
+    });
+  }
+}
+
+/**
+ * The file format that the options or the file's extension ask for.
+ * @throws InputError `encode.option` for another format, a rate that is not positive or a scale that is no integer
+ */
+export function encodeFormat(path: string, options: EncodeOptions): 'mp4' | 'gif' {
+  const format = options.format ?? extname(path).slice(1).toLowerCase();
+  if (format !== 'mp4' && format !== 'gif') {
+    throw new InputError(
+      `${path}: cannot write "${format}" video; name it .mp4 or .gif, or give format: 'mp4' | 'gif'`,
+      { code: 'encode.option', option: 'format', value: format },
+    );
+  }
+  const { fps, scale = 1 } = options;
+  if (!(fps > 0) || !Number.isFinite(fps) || !Number.isInteger(scale) || scale < 1) {
+    throw new InputError(`${path}: fps must be positive and scale an integer from 1, got ${fps} and ${scale}`, {
+      code: 'encode.option',
+      fps,
+      scale,
+    });
+  }
+  return format;
+}
+
+/** The filter graph and the output arguments that write frames in a format. */
+export function encodeArguments(
+  video: Frames,
+  format: 'mp4' | 'gif',
+  options: EncodeOptions,
+): { filter: string; output: string[] } {
+  const small = Math.max(video.width, video.height) <= 64;
+  const scale = options.scale ?? 1;
+  const enlarge = `scale=iw*${scale}:ih*${scale}:flags=neighbor`;
+  if (format === 'gif') {
+    // Dithering hides banding in photographs but is a visible pattern on enlarged pixels.
+    const palette = `palettegen[palette];[second][palette]paletteuse=dither=${small ? 'none' : 'sierra2_4a'}`;
+    return { filter: `${enlarge},split[first][second];[first]${palette}`, output: ['-f', 'gif', '-loop', '0'] };
+  }
+  // H.264 with 4:2:0 colour, which every browser plays, needs even sides.
+  const even = 'pad=ceil(iw/2)*2:ceil(ih/2)*2';
+  const toYuv = 'scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp:out_color_matrix=bt601:out_range=tv';
+  const crf = options.crf ?? (small ? 10 : 17);
+  return {
+    filter: `${enlarge},${even},${toYuv},format=yuv420p`,
+    output: [
+      ...['-f', 'mp4', '-c:v', 'libx264', '-preset', 'medium', '-crf', String(crf), '-movflags', '+faststart'],
+      ...['-colorspace', 'smpte170m', '-color_primaries', 'smpte170m', '-color_trc', 'smpte170m', '-color_range', 'tv'],
+      // The same frames give the same bytes: no encoder version, no dependence on the number of cores.
+      ...['-fflags', '+bitexact', '-flags:v', '+bitexact', '-map_metadata', '-1'],
+      ...(small ? ['-threads', '1'] : []),
+    ],
+  };
+}

@@ -1,0 +1,122 @@
+import { open } from 'node:fs/promises';
+import { InputError, Show1Error, WorkError } from '../errors.js';
+
+/** What can be wrong with one clip. Such a clip is skipped and counted; anything else stops the work. */
+export const CLIP_PROBLEMS = {
+  'video.missing': 'missing file',
+  'video.not-a-file': 'not a file',
+  'video.empty': 'zero-byte file',
+  'video.not-a-video': 'not a video',
+  'video.truncated': 'truncated',
+  'video.too-short': 'too short',
+  'video.unreadable': 'unreadable',
+} as const;
+export type ClipProblem = keyof typeof CLIP_PROBLEMS;
+
+/** The short reason, e.g. `truncated`, when the error is about one clip; undefined when it is about anything else. */
+export function clipProblem(error: unknown): string | undefined {
+  if (!(error instanceof Show1Error)) return undefined;
+  return (CLIP_PROBLEMS as Record<string, string>)[error.code];
+}
+
+export function clipError(code: ClipProblem, path: string, message: string, data: object = {}): InputError {
+  return new InputError(`${path}: ${message}`, { code, path, ...data });
+}
+
+/**
+ * Checks what needs no ffmpeg: that the path is a file with bytes in it.
+ * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`
+ */
+export async function checkFile(path: string): Promise<void> {
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw clipError('video.missing', path, 'no such file');
+    if (code === 'EISDIR') throw clipError('video.not-a-file', path, 'is a folder, not a video file');
+    if (code !== 'EACCES' && code !== 'EPERM') {
+      throw new WorkError(`${path} cannot be opened: ${message}`, { code: 'video.open-failed', path }, error);
+    }
+    throw clipError('video.unreadable', path, `cannot be read (${code}); check its permissions`);
+  }
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw clipError('video.not-a-file', path, 'is not a regular file');
+    if (stat.size === 0) throw clipError('video.empty', path, 'has zero bytes; download or copy it again');
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file that is text (an HTML error page saved as .mp4, say) has no zero bytes or control characters at its start. */
+async function textAtStart(path: string): Promise<string | undefined> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, 0);
+    const start = buffer.subarray(0, bytesRead);
+    const control = start.some(byte => byte < 32 && byte !== 9 && byte !== 10 && byte !== 13);
+    return control ? undefined : start.toString('utf8').split(/\r?\n/)[0]!.slice(0, 60);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The last lines of ffmpeg's own words, without the codec addresses that change from run to run. */
+export function lastWords(stderr: string, lines = 2): string {
+  const words = stderr
+    .split(/\r?\n/)
+    .map(line => line.replace(/ @ 0x[0-9a-f]+\]/g, ']').trim())
+    .filter(line => line !== '' && !/^Conversion failed|^ff(mpeg|probe) exited/.test(line));
+  return words.slice(-lines).join(' · ');
+}
+
+/** Signs in ffmpeg's log that the file was cut or damaged, and was not merely short. */
+export function looksDamaged(stderr: string): boolean {
+  return /moov atom not found|partial file|truncat|Invalid NAL|error while decoding|corrupt|Packet mismatch|stream \d+, offset 0x/i.test(
+    stderr,
+  );
+}
+
+/** Signs that the call was wrong or the machine is in trouble: no reason to pass over the clip. */
+export function looksLikeOurFault(stderr: string): boolean {
+  return /No such filter|Unrecognized option|Option .* not found|Unable to parse|Undefined constant|Error (re)?(initializing|parsing|applying|setting option)|No space left|Cannot allocate memory/i.test(
+    stderr,
+  );
+}
+
+/** The codec that this build of ffmpeg cannot decode; undefined where that is not the problem. */
+export function missingDecoder(stderr: string): string | undefined {
+  return /Decoder \(codec (\S+)\) not found|no decoder found for: (\S+)|Unknown decoder '(\S+)'/i
+    .exec(stderr)
+    ?.slice(1)
+    .find(Boolean);
+}
+
+/** Turns a failed ffmpeg or ffprobe run over one file into the error that says what is wrong with the file. */
+export async function explainFailure(path: string, stderr: string): Promise<InputError> {
+  const words = lastWords(stderr);
+  const text = await textAtStart(path);
+  if (text !== undefined) {
+    return clipError('video.not-a-video', path, `is text, not a video: it starts with ${JSON.stringify(text)}`, {
+      words,
+    });
+  }
+  if (/moov atom not found/i.test(stderr)) {
+    return clipError(
+      'video.truncated',
+      path,
+      `is truncated, its index (moov) is missing; copy it again. ffmpeg: ${words}`,
+      {
+        words,
+      },
+    );
+  }
+  if (/matches no streams|does not contain any stream|no video stream/i.test(stderr)) {
+    return clipError('video.not-a-video', path, `holds no video stream. ffmpeg: ${words}`, { words });
+  }
+  if (looksDamaged(stderr)) {
+    return clipError('video.truncated', path, `is truncated or damaged. ffmpeg: ${words}`, { words });
+  }
+  return clipError('video.not-a-video', path, `is not a video that ffmpeg can read. ffmpeg: ${words}`, { words });
+}

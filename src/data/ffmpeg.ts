@@ -1,0 +1,289 @@
+/**
+ * Everything that is done with ffmpeg: probe, decode, encode. The only file that uses fluent-ffmpeg (archived upstream in
+ * 2025), so that it can be replaced here alone; `ffmpeg-locate.ts` finds the programs, `ffmpeg-errors.ts` reads their words.
+ */
+import { setMaxListeners } from 'node:events';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import ffmpegCommand, { type FfmpegCommand, type FfprobeStream } from 'fluent-ffmpeg';
+import { InputError, WorkError } from '../errors.js';
+import {
+  checkDecodeOptions,
+  type DecodeOptions,
+  type EncodeOptions,
+  encodeArguments,
+  encodeFormat,
+  sizeFilter,
+} from './ffmpeg-arguments.js';
+import {
+  checkFile,
+  clipError,
+  explainFailure,
+  lastWords,
+  looksDamaged,
+  looksLikeOurFault,
+  missingDecoder,
+} from './ffmpeg-errors.js';
+import { locate } from './ffmpeg-locate.js';
+import { type Frames, frameBytes } from './frames.js';
+
+export type { DecodeOptions, EncodeOptions };
+
+/** What a container says about its first video stream. */
+export interface VideoInfo {
+  /** Pixels as displayed (rotation applied). */
+  width: number;
+  height: number;
+  /** Average frames a second. */
+  fps: number;
+  /** Number of frames (counted by the container, else seconds·fps). */
+  frames: number;
+  seconds: number;
+  codec: string;
+}
+
+/** Kept from a run: ffmpeg's own words, and whether it failed. */
+interface Outcome {
+  stderr: string;
+  error?: Error;
+}
+
+const QUIET = ['-hide_banner', '-nostdin', '-loglevel', 'warning'];
+
+/** A local file as ffmpeg must read it: never as a URL, a pattern, an option or a playlist of remote files. */
+const inputUrl = (path: string): string => `file:${path}`;
+
+function prepare(): void {
+  ffmpegCommand.setFfmpegPath(locate('ffmpeg').path);
+}
+
+/**
+ * Runs a command to its end; never throws because of ffmpeg's exit code.
+ * @param output where ffmpeg's standard output goes, which must be complete too
+ */
+function run(command: FfmpegCommand, signal: AbortSignal | undefined, output?: Writable): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    let stderr = '';
+    let started = false;
+    const aborted = (): WorkError => new WorkError('ffmpeg was stopped on request', { code: 'ffmpeg.aborted' });
+    if (signal?.aborted) return reject(aborted());
+    const stop = (): void => {
+      command.kill('SIGKILL');
+    };
+    if (signal) {
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', stop);
+    }
+    const done = (error?: Error): void => {
+      signal?.removeEventListener('abort', stop);
+      if (signal?.aborted) reject(aborted());
+      else if (error && /killed with signal|ENOMEM|EAGAIN|EMFILE|spawn /.test(error.message)) {
+        reject(new WorkError(`ffmpeg could not run: ${error.message}`, { code: 'ffmpeg.failed' }, error));
+      } else if (output && started && !output.writableFinished) {
+        // The process may be gone before its last output was read from the pipe.
+        output.once('finish', () => resolve({ stderr, error }));
+      } else resolve({ stderr, error });
+    };
+    command
+      .on('start', () => {
+        started = true;
+        // A request to stop may have come before the child was there to be killed.
+        if (signal?.aborted) stop();
+      })
+      .on('stderr', (line: string) => {
+        stderr = `${stderr}${line}\n`.slice(-8192);
+      })
+      .on('error', (error: Error) => done(error))
+      .on('end', () => done())
+      .run();
+  });
+}
+
+function number(value: unknown): number {
+  const parsed = typeof value === 'number' ? value : Number.parseFloat(String(value));
+  return Number.isFinite(parsed) && parsed > 0 ? parsed : 0;
+}
+
+function rate(value: unknown): number {
+  const [top, bottom] = String(value ?? '').split('/');
+  return number(top) / (bottom === undefined ? 1 : number(bottom) || Number.POSITIVE_INFINITY);
+}
+
+function describe(stream: FfprobeStream, containerSeconds: number): VideoInfo {
+  const rotation = Math.abs(Number.parseFloat(String(stream.rotation ?? stream.tags?.rotate ?? 0)));
+  const turned = rotation === 90 || rotation === 270;
+  const [width, height] = [number(stream.width), number(stream.height)];
+  const fps = rate(stream.avg_frame_rate) || rate(stream.r_frame_rate);
+  const counted = number(stream.nb_frames);
+  const seconds = number(stream.duration) || containerSeconds || (fps > 0 ? counted / fps : 0);
+  return {
+    width: turned ? height : width,
+    height: turned ? width : height,
+    fps,
+    frames: counted || Math.round(seconds * fps),
+    seconds,
+    codec: String(stream.codec_name ?? 'unknown'),
+  };
+}
+
+/**
+ * Reads a video's size, rate and length without decoding it.
+ * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`, `video.not-a-video`,
+ *   `video.truncated` (see {@link clipProblem}); WorkError `ffmpeg.missing`, `ffmpeg.failed`
+ */
+export async function probe(path: string): Promise<VideoInfo> {
+  await checkFile(path);
+  ffmpegCommand.setFfprobePath(locate('ffprobe').path);
+  const outcome = await new Promise<{ data?: ffmpegCommand.FfprobeData; error?: Error }>(resolve => {
+    ffmpegCommand.ffprobe(inputUrl(path), ['-v', 'error'], (error, data) => resolve(error ? { error } : { data }));
+  });
+  if (outcome.error) {
+    if (!/exited with code/.test(outcome.error.message)) {
+      throw new WorkError(`ffprobe could not run: ${outcome.error.message}`, { code: 'ffmpeg.failed' }, outcome.error);
+    }
+    throw await explainFailure(path, outcome.error.message);
+  }
+  const { streams, format } = outcome.data!;
+  // A cover picture is a video stream of one frame to ffmpeg.
+  const stream = streams.find(one => one.codec_type === 'video' && one.disposition?.attached_pic !== 1);
+  if (!stream) throw await explainFailure(path, 'no video stream');
+  const info = describe(stream, number(format.duration));
+  if (info.width === 0 || info.height === 0 || info.fps === 0) {
+    const found = `${info.width}x${info.height} at ${info.fps} fps, codec ${info.codec}`;
+    throw clipError('video.not-a-video', path, `has a video stream without size or rate (${found})`);
+  }
+  return info;
+}
+
+/** Collects ffmpeg's standard output. */
+function collector(): { stream: Writable; bytes(): Uint8Array } {
+  const chunks: Buffer[] = [];
+  const stream = new Writable({
+    // fluent-ffmpeg takes a 'close' that comes 20 ms before the process's exit for a failure.
+    emitClose: false,
+    write(chunk: Buffer, _encoding, callback) {
+      chunks.push(chunk);
+      callback();
+    },
+  });
+  return { stream, bytes: () => new Uint8Array(Buffer.concat(chunks)) };
+}
+
+/**
+ * Decodes frames as 8-bit RGB, `[frames, height, width, 3]`, resized and resampled in time.
+ * @throws as {@link probe}, and InputError `video.too-short` (with `frames` got and needed) or `video.truncated` when there
+ *   are fewer frames than asked for, `decode.option`, `decode.too-large`; WorkError `ffmpeg.aborted`
+ */
+export async function decode(path: string, options: DecodeOptions = {}): Promise<Frames> {
+  checkDecodeOptions(path, options);
+  await checkFile(path);
+  prepare();
+  const size = options.size ?? (await probe(path));
+  const start = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
+  const maxBytes = options.maxBytes ?? 2 * 2 ** 30;
+  const most = Math.floor(maxBytes / frameBytes(size));
+  const asked = options.frames ?? most + 1;
+  if (options.frames !== undefined && asked > most) throw tooLarge(path, size, asked, maxBytes);
+
+  const output = collector();
+  // One thread a child: the loader runs several children, and a tiny clip is not worth a pool of threads.
+  const command = ffmpegCommand(inputUrl(path))
+    .inputOptions([...QUIET, '-threads', '1', ...(start > 0 ? ['-ss', start.toFixed(6)] : [])])
+    .outputOptions(['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)])
+    .outputOptions(['-f', 'rawvideo', '-pix_fmt', 'rgb24'])
+    .videoFilters([...(options.fps === undefined ? [] : [`fps=${options.fps}`]), ...sizeFilter(options)])
+    .output(output.stream);
+
+  const { stderr, error } = await run(command, options.signal, output.stream);
+  const data = output.bytes();
+  const frames = Math.floor(data.length / frameBytes(size));
+  if (frames > most) throw tooLarge(path, size, frames, maxBytes);
+  const needed = options.exact === false ? 1 : (options.frames ?? 1);
+  // Read to its end, a damaged file is refused: ffmpeg makes up what is missing. Read in part, newer versions of ffmpeg may
+  // or may not have seen the damage behind that part by then, so what was asked for decides alone.
+  const complete = options.frames !== undefined && frames >= options.frames;
+  if (frames < needed || (!complete && looksDamaged(stderr))) {
+    throw await explainShortage(path, options, { frames, needed, stderr, error });
+  }
+  return { data: data.subarray(0, frames * frameBytes(size)), frames, height: size.height, width: size.width };
+}
+
+function tooLarge(path: string, size: { width: number; height: number }, frames: number, maxBytes: number): InputError {
+  return new InputError(
+    `${path}: ${frames} or more frames of ${size.width}x${size.height} take more than maxBytes=${maxBytes}; ` +
+      'ask for a smaller size or fewer frames, or raise maxBytes',
+    { code: 'decode.too-large', path, frames, maxBytes },
+  );
+}
+
+/** Too few frames: was the file cut, is it no video, or is it whole but short? */
+async function explainShortage(
+  path: string,
+  options: DecodeOptions,
+  result: Outcome & { frames: number; needed: number },
+): Promise<Error> {
+  const info = await probe(path); // throws the reason where the file is no video at all
+  const { frames: got, needed, stderr, error } = result;
+  const rate = options.fps ?? info.fps;
+  const promised = Math.max(0, Math.round((info.seconds - (options.start ?? 0)) * rate) - (options.offset ?? 0));
+  const words = lastWords(stderr);
+  if (looksLikeOurFault(stderr)) {
+    return new WorkError(`${path}: ffmpeg failed: ${words || error?.message}`, { code: 'ffmpeg.failed', path }, error);
+  }
+  const codec = missingDecoder(stderr);
+  if (codec !== undefined) {
+    const message = `this ffmpeg (${locate('ffmpeg').path}) has no decoder for ${codec}; name a newer one by FFMPEG_PATH`;
+    return clipError('video.unreadable', path, message, { codec });
+  }
+  if (looksDamaged(stderr) || promised > got + 1) {
+    const message = `is truncated or damaged: ${got} frames were read, ${needed} needed, its index promises ${promised}`;
+    return clipError('video.truncated', path, words === '' ? message : `${message}. ffmpeg: ${words}`, {
+      got,
+      needed,
+      promised,
+      words,
+    });
+  }
+  if (error) {
+    return new WorkError(`${path}: ffmpeg failed: ${words || error.message}`, { code: 'ffmpeg.failed', path }, error);
+  }
+  const at = options.fps === undefined ? '' : ` at ${options.fps} fps`;
+  const from = options.offset || options.start ? ` from the asked start on` : '';
+  const length = `${info.seconds.toFixed(2)} s of ${info.fps.toFixed(2)} fps`;
+  const message = `is too short: it has ${got} frames${at}${from} (${length}), ${needed} are needed`;
+  return clipError('video.too-short', path, message, { got, needed });
+}
+
+/**
+ * Writes frames as H.264 mp4 (yuv420p, plays in browsers; an odd side gets one black line) or as an endless GIF.
+ * The folder is made; the file appears whole or not at all.
+ * @throws InputError `encode.option`; WorkError `ffmpeg.missing`, `ffmpeg.failed`, `ffmpeg.aborted`
+ */
+export async function encode(path: string, video: Frames, options: EncodeOptions): Promise<void> {
+  const format = encodeFormat(path, options);
+  prepare();
+  const bytes = frameBytes(video);
+  const frames = Array.from({ length: video.frames }, (_, f) => video.data.subarray(f * bytes, (f + 1) * bytes));
+  const { filter, output } = encodeArguments(video, format, options);
+  const partial = `${path}.partial-${process.pid}`;
+  const layout = ['-pix_fmt', 'rgb24', '-video_size', `${video.width}x${video.height}`];
+  const command = ffmpegCommand(Readable.from(frames.map(frame => Buffer.from(frame.buffer, frame.byteOffset, bytes))))
+    .inputOptions(['-hide_banner', '-loglevel', 'warning', '-f', 'rawvideo', ...layout])
+    .inputOptions(['-framerate', String(options.fps)])
+    .outputOptions(['-an', ...output])
+    .videoFilters(filter)
+    .output(inputUrl(partial));
+  const failed = (why: string, cause: unknown): WorkError =>
+    new WorkError(`${path} could not be written: ${why}`, { code: 'ffmpeg.failed', path }, cause);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const { stderr, error } = await run(command, options.signal);
+    if (error) throw failed(lastWords(stderr) || error.message, error);
+    await rename(partial, path);
+  } catch (error) {
+    throw error instanceof WorkError ? error : failed((error as Error).message, error);
+  } finally {
+    await rm(partial, { force: true }).catch(() => undefined);
+  }
+}
