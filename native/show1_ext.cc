@@ -3,6 +3,7 @@
 // Compiled together with the package's own sources by `npm run setup`; see src/engine/compile.ts for the JavaScript side.
 #include <node_api.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -13,12 +14,20 @@
 #include <malloc.h>
 #endif
 
+#include "absl/log/globals.h"
 #include "binding/tfjs_backend.h"
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/c/eager/c_api.h"
 
 namespace show1 {
 namespace {
+
+// TensorFlow's greetings on stderr are no news to anybody; TF_CPP_MIN_LOG_LEVEL=0 shows them.
+const bool quiet = [] {
+  const char *level = getenv("TF_CPP_MIN_LOG_LEVEL");
+  if (!level || strcmp(level, "0") != 0) absl::SetMinLogLevel(absl::LogSeverityAtLeast::kWarning);
+  return true;
+}();
 
 using tfnodejs::TFJSBackend;
 
@@ -453,6 +462,17 @@ napi_value DeviceNames(napi_env env, TFJSBackend *backend, napi_value *) {
   return out;
 }
 
+// hasOp(name): whether TensorFlow knows the op, e.g. one of native/kernels.
+napi_value HasOp(napi_env env, TFJSBackend *backend, napi_value *args) {
+  Status status;
+  const std::string name = String(env, args[0]);
+  TFE_Op *op = TFE_NewOp(backend->tfe_context_, name.c_str(), status);
+  if (op) TFE_DeleteOp(op);
+  napi_value out;
+  Ok(napi_get_boolean(env, TF_GetCode(status) == TF_OK, &out), "boolean");
+  return out;
+}
+
 napi_value TrimMemory(napi_env, TFJSBackend *, napi_value *) {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -497,6 +517,7 @@ void Register(napi_env env, napi_value exports) {
       SHOW1_FUNCTION("tensorBytes", TensorBytes, 1),
       SHOW1_FUNCTION("createTensorFromBytes", CreateTensorFromBytes, 3),
       SHOW1_FUNCTION("deviceNames", DeviceNames, 0),
+      SHOW1_FUNCTION("hasOp", HasOp, 1),
       SHOW1_FUNCTION("trimMemory", TrimMemory, 0),
 #undef SHOW1_FUNCTION
   };

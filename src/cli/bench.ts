@@ -42,7 +42,7 @@ export async function handler(args: Args): Promise<void> {
     onStep: (done, ms) => progress.update(done, `${ms.toFixed(0)} ms`),
   });
   progress.stop();
-  if (args.json) return printJson(result);
+  if (args.json) return printJson(result, { compact: true }); // one line, like the PyTorch side
   print(
     `${mode} ${precision}: median ${result.median_ms} ms, min ${result.min_ms} ms, peak ${result.peak_mib} MiB, ` +
       `${formatCount(result.params)} parameters, ${formatCount(result.trainable)} trainable; first step ${result.first_ms} ms`,

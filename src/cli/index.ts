@@ -2,9 +2,9 @@
  * The command line. Each command is a module of `command, describe, builder, handler`; its work is imported inside the
  * handler, so that help and argument errors never load TensorFlow.
  */
-import { readFileSync } from 'node:fs';
 import createYargs, { type Argv, type CommandModule } from 'yargs';
 import { InputError } from '../errors.js';
+import { VERSION } from '../version.js';
 import { ignoreBrokenPipes, note, print, reserveStdout } from './output.js';
 import { EXIT, reportError } from './run.js';
 import { checkValues, type ParserOptions, unknownCommand, usageError } from './usage.js';
@@ -57,7 +57,7 @@ async function parse(argv: string[], commands: typeof COMMANDS): Promise<void> {
   const name = argv.find(argument => !argument.startsWith('-'));
   const wantsHelp = argv.some(argument => argument === '--help' || argument === '-h');
   const wantsVersion = argv.includes('--version') && name === undefined;
-  if (wantsVersion) return print(version());
+  if (wantsVersion) return print(VERSION);
   if (name !== undefined && !Object.hasOwn(commands, name)) throw unknownCommand(name, Object.keys(commands));
 
   const loaders = name === undefined ? Object.values(commands) : [commands[name]!];
@@ -71,7 +71,7 @@ async function parse(argv: string[], commands: typeof COMMANDS): Promise<void> {
     .options(GLOBAL_OPTIONS)
     .help()
     .alias('help', 'h')
-    .version(version())
+    .version(VERSION)
     .strict()
     .exitProcess(false)
     .showHelpOnFail(false)
@@ -94,10 +94,4 @@ async function parse(argv: string[], commands: typeof COMMANDS): Promise<void> {
 
 function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== '' && value !== '0';
-}
-
-/** The version in package.json. */
-export function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

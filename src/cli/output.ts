@@ -22,11 +22,11 @@ export function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Prints the one JSON document of a `--json` run on stdout. NaN and infinities become null, as JSON has none. */
-export function printJson(document: unknown): void {
+/** Prints the one JSON document of a `--json` run on stdout, on one line if `compact`. NaN and infinities become null, as JSON has none. */
+export function printJson(document: unknown, { compact = false } = {}): void {
   if (state.jsonPrinted) throw new Error('a --json run prints one document, this is a second one');
   state.jsonPrinted = true;
-  const text = `${JSON.stringify(document, null, 2)}\n`;
+  const text = `${JSON.stringify(document, null, compact ? 0 : 2)}\n`;
   if (state.realWrite) state.realWrite.call(process.stdout, text);
   else process.stdout.write(text);
 }

@@ -98,6 +98,8 @@ export interface NativeBinding {
   /** A tensor of any fixed-size dtype from raw bytes (copied). */
   createTensorFromBytes(shape: number[], dtype: number, bytes: Uint8Array): number;
   deviceNames(): string[];
+  /** Whether TensorFlow knows an op of this name. */
+  hasOp(name: string): boolean;
   /** Returns freed heap pages to the operating system where the C library can (glibc). */
   trimMemory(): void;
 }

@@ -3,9 +3,9 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeF
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { findCompiler } from '../../native/binding.mjs';
+import { findCompiler } from '../../native/compile.mjs';
 import { silent } from '../../native/progress.mjs';
-import { ensureSetup } from '../../native/setup.mjs';
+import { ensureSetup, setup as runSetup } from '../../native/setup.mjs';
 import { checkState } from '../../native/state.mjs';
 import { FRAMEWORK_LIBRARY, fakeCheckout, fakePython, MAIN_LIBRARY, temporaryFolder } from './fakes.js';
 
@@ -59,6 +59,19 @@ test('prepares another clone from the shared cache, repeats without work, and no
   writeFileSync(file, JSON.stringify({ ...stamp, tensorflow: { ...stamp.tensorflow, libraries } }));
   expect(checkState(root)).toMatchObject({ ok: false, why: expect.stringContaining(main!.path) });
   expect(readdirSync(join(bindingOf(root), '..')).sort()).toEqual(['show1.json', 'tfjs_binding.node']);
+});
+
+test('a CUDA build stays in place on a machine without a GPU, unless the CPU build is asked for', async () => {
+  const root = fakeCheckout();
+  const stamp = await ensureSetup({ root, progress: silent });
+  const cuda = { ...stamp, tensorflow: { ...stamp.tensorflow, variant: 'cuda' } };
+  writeFileSync(join(bindingOf(root), '..', 'show1.json'), JSON.stringify(cuda));
+  const lines: string[] = [];
+  const progress = { ...silent, log: (line: string) => lines.push(line) };
+  const env = { ...process.env, PATH: temporaryFolder(), SHOW1_TENSORFLOW: undefined };
+  expect((await runSetup({ root, progress, env })).tensorflow.variant).toBe('cuda');
+  expect(lines).toEqual([expect.stringMatching(/^in place: /)]);
+  expect((await runSetup({ root, progress: silent, device: 'cpu' })).tensorflow).toEqual(stamp.tensorflow);
 });
 
 test('without a compiler it says how to install one and changes nothing', () => {

@@ -118,7 +118,7 @@ test('two processes at once download once', async () => {
 
 test.each([
   [
-    'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES ...\n  Got        ' + 'a'.repeat(64),
+    `ERROR: THESE PACKAGES DO NOT MATCH THE HASHES ...\n  Got        ${'a'.repeat(64)}`,
     'hash.mismatch',
     'a'.repeat(64),
   ],

@@ -1,5 +1,7 @@
 /** Pointwise activations, each with its closed-form derivative; only the input is kept for the backward pass. */
 import { defineOp } from '../define-op.js';
+import { nativeKernels } from '../native-kernels.js';
+import { raw, stringAttr } from '../raw.js';
 import { type Tensor, tf } from '../tf.js';
 
 function pointwise(name: string, f: (x: Tensor) => Tensor, derivative: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
@@ -12,16 +14,28 @@ function pointwise(name: string, f: (x: Tensor) => Tensor, derivative: (x: Tenso
   return x => run({ x }, {});
 }
 
+/** The same as one native kernel where there is one: one pass over memory each way. */
+function native(activation: 'silu' | 'gelu', composed: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
+  const attrs = [stringAttr('activation', activation)];
+  const run = defineOp<'x', object>({
+    name: `Show1Native${activation}`,
+    inputs: ['x'],
+    forward: ({ x }) => [raw('Show1Activation', attrs, [x])],
+    backward: (dy, { x }) => ({ x: () => raw('Show1ActivationGrad', attrs, [dy, x]) }),
+  });
+  return x => (nativeKernels() ? run({ x }, {}) : composed(x));
+}
+
 const SQRT_HALF = Math.SQRT1_2;
 const INV_SQRT_2PI = 1 / Math.sqrt(2 * Math.PI);
 /** Standard normal distribution function. */
 const normalCdf = (x: Tensor) => x.mul(SQRT_HALF).erf().add(1).mul(0.5);
 
 /** `x · sigmoid(x)`. Also called swish. */
-export const silu = pointwise('Show1Silu', siluForward, siluDerivative);
+export const silu = native('silu', pointwise('Show1Silu', siluForward, siluDerivative));
 
 /** Exact GELU, `x Φ(x)` with the error function (PyTorch's default). */
-export const gelu = pointwise('Show1Gelu', geluForward, geluDerivative);
+export const gelu = native('gelu', pointwise('Show1Gelu', geluForward, geluDerivative));
 
 /** GELU's tanh form (T5's `gelu_new`). */
 export const geluTanh = pointwise(

@@ -1,10 +1,12 @@
 /**
- * Scaled dot-product attention. The scores are never held whole above `ATTENTION_BUDGET_BYTES`: queries are processed in
- * chunks, and the backward pass recomputes the probabilities chunk by chunk from q, k and v (Rabe & Staats 2021,
- * "Self-attention does not need O(n²) memory"; backward as in Dao et al. 2022, FlashAttention, section B.4).
+ * Scaled dot-product attention. On the CPU it is one native kernel that never holds the scores. Composed from
+ * TensorFlow's ops it never holds them whole above `ATTENTION_BUDGET_BYTES`: queries are processed in chunks, and the
+ * backward pass recomputes the probabilities chunk by chunk from q, k and v (Rabe & Staats 2021, "Self-attention does not
+ * need O(n²) memory"; backward as in Dao et al. 2022, FlashAttention, section B.4).
  */
 import { defineOp } from '../define-op.js';
-import { boolAttr, raw, T } from '../raw.js';
+import { nativeKernels } from '../native-kernels.js';
+import { boolAttr, floatAttr, intAttr, raw, rawMany, T } from '../raw.js';
 import { type Tensor, tf } from '../tf.js';
 
 /** Largest block of attention scores (float32, all heads of all batch entries) held at once: 256 MiB. */
@@ -125,6 +127,39 @@ const biased = defineOp<Qkv | 'bias', Attrs>({
   },
 });
 
+interface NativeAttrs {
+  heads: number;
+  scale: number;
+}
+
+const nativeAttrs = ({ heads, scale }: NativeAttrs) => [intAttr('heads', heads), floatAttr('scale', scale)];
+const byName = ([q, k, v]: Tensor[]) => ({ q: () => q!, k: () => k!, v: () => v! });
+
+/** q [B, Lq, H·D], k and v [B, Lk, H·D]; keeps the output and one number a query and head. */
+const native = defineOp<Qkv, NativeAttrs>({
+  name: 'Show1NativeAttention',
+  inputs: ['q', 'k', 'v'],
+  extraOutputs: 2,
+  forward: ({ q, k, v }, attrs) => {
+    const [out, logSum] = rawMany('Show1Attention', nativeAttrs(attrs), [q, k, v], 2);
+    return [out!, out!.clone(), logSum!];
+  },
+  backward: (dy, { q, k, v }, [out, logSum], attrs) =>
+    byName(rawMany('Show1AttentionGrad', nativeAttrs(attrs), [dy, q, k, v, out!, logSum!], 3)),
+});
+
+/** q, k, v [B, F, S, H·D]; keeps nothing. */
+const nativeTemporal = defineOp<Qkv, NativeAttrs>({
+  name: 'Show1NativeTemporalAttention',
+  inputs: ['q', 'k', 'v'],
+  forward: ({ q, k, v }, attrs) => [raw('Show1TemporalAttention', nativeAttrs(attrs), [q, k, v])],
+  backward: (dy, { q, k, v }, _, attrs) =>
+    byName(rawMany('Show1TemporalAttentionGrad', nativeAttrs(attrs), [dy, q, k, v], 3)),
+});
+
+/** Frames up to which the native kernel, whose work space grows with frames · head size, is the faster one. */
+const NATIVE_FRAMES = 64;
+
 /** [B, L, H·D] -> [B, H, L, D] */
 const splitHeads = (x: Tensor, heads: number) => {
   const [B, L, C] = x.shape as [number, number, number];
@@ -158,8 +193,9 @@ function attend(
  * @returns [B, Lq, heads·D]
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const { heads } = options;
-  checkHeads(q, heads, 'attention');
+  const { heads, bias, scale } = options;
+  const D = checkHeads(q, heads, 'attention');
+  if (nativeKernels() && !bias) return native({ q, k, v }, { heads, scale: scale ?? D ** -0.5 });
   const out = attend(splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads), options); // [B, H, Lq, D]
   return out.transpose([0, 2, 1, 3]).reshape(q.shape);
 }
@@ -173,6 +209,9 @@ export function temporalAttention(q: Tensor, k: Tensor, v: Tensor, options: Omit
   const { heads } = options;
   const D = checkHeads(q, heads, 'temporalAttention');
   const [B, F, S] = q.shape as [number, number, number, number];
+  if (nativeKernels() && F <= NATIVE_FRAMES) {
+    return nativeTemporal({ q, k, v }, { heads, scale: options.scale ?? D ** -0.5 });
+  }
   const split = (x: Tensor) => x.reshape([B, F, S * heads, D]).transpose([0, 2, 1, 3]); // [B, S·H, F, D]
   const out = attend(split(q), split(k), split(v), options);
   return out.transpose([0, 2, 1, 3]).reshape(q.shape);

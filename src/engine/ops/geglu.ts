@@ -1,11 +1,20 @@
 /** Gated GELU (Shazeer 2020, "GLU Variants Improve Transformer") as diffusers' GEGLU: first half value, second half gate. */
 import { defineOp } from '../define-op.js';
+import { nativeKernels } from '../native-kernels.js';
+import { raw } from '../raw.js';
 import { type Tensor, tf } from '../tf.js';
 import { geluDerivative, geluForward } from './activations.js';
 
 const halves = (x: Tensor) => tf.split(x, 2, -1) as [Tensor, Tensor];
 
-const run = defineOp<'x', object>({
+const native = defineOp<'x', object>({
+  name: 'Show1NativeGeglu',
+  inputs: ['x'],
+  forward: ({ x }) => [raw('Show1Geglu', [], [x])],
+  backward: (dy, { x }) => ({ x: () => raw('Show1GegluGrad', [], [dy, x]) }),
+});
+
+const composed = defineOp<'x', object>({
   name: 'Show1Geglu',
   inputs: ['x'],
   forward: ({ x }) => {
@@ -24,5 +33,5 @@ const run = defineOp<'x', object>({
 /** @param x [..., 2 D]  @returns [..., D]: `value · gelu(gate)` with the exact GELU. */
 export function geglu(x: Tensor): Tensor {
   if ((x.shape.at(-1) as number) % 2 !== 0) throw new Error(`geglu: the last axis of [${x.shape}] is odd`);
-  return run({ x }, {});
+  return (nativeKernels() ? native : composed)({ x }, {});
 }

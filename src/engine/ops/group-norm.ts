@@ -3,7 +3,9 @@
  * only the input and two numbers a group are kept, and the activation is recomputed.
  */
 import { defineOp } from '../define-op.js';
-import { type Tensor, tf } from '../tf.js';
+import { nativeKernels } from '../native-kernels.js';
+import { floatAttr, intAttr, rawMany, stringAttr } from '../raw.js';
+import type { Tensor } from '../tf.js';
 import { geluDerivative, geluForward, siluDerivative, siluForward } from './activations.js';
 
 export type NormActivation = 'silu' | 'gelu' | 'none';
@@ -13,9 +15,15 @@ export interface GroupNormOptions {
   eps: number;
   /** Applied to the normalised output (default 'none'). */
   act?: NormActivation;
+  /** [N, C]: the normalised output is multiplied by 1 + scale and moved by shift before the activation. */
+  modulation?: { scale: Tensor; shift: Tensor };
 }
 
-type Attrs = Required<GroupNormOptions>;
+interface Attrs {
+  groups: number;
+  eps: number;
+  act: NormActivation;
+}
 
 const activate = { silu: siluForward, gelu: geluForward, none: (a: Tensor) => a };
 const slope = { silu: siluDerivative, gelu: geluDerivative, none: null };
@@ -27,14 +35,33 @@ const perGroup = (x: Tensor, groups: number) => x.reshape([x.shape[0]!, groups, 
 const perChannel = (x: Tensor, channels: number) =>
   x.tile([1, 1, channels / x.shape[1]!]).reshape([x.shape[0]!, 1, channels]);
 
+/** [C] or [N, C] -> [1 or N, 1, C] */
+const asRows = (parameter: Tensor) => parameter.reshape([-1, 1, parameter.shape.at(-1)!]);
+
 /** y = a·x + b with a, b of shape [N, 1, C] made from the statistics and the affine parameters. */
 function scaleAndShift(mean: Tensor, rstd: Tensor, gamma: Tensor, beta: Tensor): [Tensor, Tensor] {
-  const channels = gamma.size;
-  const scale = perChannel(rstd, channels).mul(gamma); // [N, 1, C]
-  return [scale, beta.sub(perChannel(mean, channels).mul(scale))];
+  const channels = gamma.shape.at(-1)!;
+  const scale = perChannel(rstd, channels).mul(asRows(gamma)); // [N, 1, C]
+  return [scale, asRows(beta).sub(perChannel(mean, channels).mul(scale))];
 }
 
-const run = defineOp<'x' | 'gamma' | 'beta', Attrs>({
+/** x [N, S, C]; gamma and beta [C], or [N, C] where every sample has its own. */
+const native = defineOp<'x' | 'gamma' | 'beta', Attrs>({
+  name: 'Show1NativeGroupNorm',
+  inputs: ['x', 'gamma', 'beta'],
+  extraOutputs: 2,
+  forward: ({ x, gamma, beta }, { groups, eps, act }) => {
+    const attrs = [intAttr('groups', groups), floatAttr('epsilon', eps), stringAttr('activation', act)];
+    return rawMany('Show1GroupNormAct', attrs, [x, gamma, beta], 3);
+  },
+  backward: (dy, { x, gamma, beta }, [mean, rstd], { act }) => {
+    const inputs = [dy, x, gamma, beta, mean!, rstd!];
+    const [dx, dgamma, dbeta] = rawMany('Show1GroupNormActGrad', [stringAttr('activation', act)], inputs, 3);
+    return { x: () => dx!, gamma: () => dgamma!, beta: () => dbeta! };
+  },
+});
+
+const composed = defineOp<'x' | 'gamma' | 'beta', Attrs>({
   name: 'Show1GroupNorm',
   inputs: ['x', 'gamma', 'beta'],
   extraOutputs: 2,
@@ -61,8 +88,8 @@ const run = defineOp<'x' | 'gamma' | 'beta', Attrs>({
       .sub(sum.mul(centredMean))
       .mul(perChannel(rstd!, C).reshape([-1, C])); // Σ da·x̂
     return {
-      gamma: () => sumXhat.sum(0),
-      beta: () => sum.sum(0),
+      gamma: () => (gamma.rank === 2 ? sumXhat.clone() : sumXhat.sum(0)),
+      beta: () => (beta.rank === 2 ? sum.clone() : sum.sum(0)),
       x: () => {
         // dx = scale·da − rstd·(mean_g(γ·da) + x̂·mean_g(γ·da·x̂)), written as scale·da + k·x + d.
         const c1 = perGroup(sum.mul(gamma), groups).div(count); // [N, G, 1]
@@ -85,7 +112,7 @@ export function groupNorm(
   x: Tensor,
   gamma: Tensor,
   beta: Tensor,
-  { groups, eps, act = 'none' }: GroupNormOptions,
+  { groups, eps, act = 'none', modulation }: GroupNormOptions,
 ): Tensor {
   const channels = x.shape.at(-1) as number;
   if (channels % groups !== 0 || gamma.size !== channels) {
@@ -94,5 +121,10 @@ export function groupNorm(
     );
   }
   const flat = x.reshape([x.shape[0]!, x.size / channels / x.shape[0]!, channels]); // [N, S, C]
-  return run({ x: flat, gamma, beta }, { groups, eps, act }).reshape(x.shape);
+  const run = nativeKernels() ? native : composed;
+  if (!modulation) return run({ x: flat, gamma, beta }, { groups, eps, act }).reshape(x.shape);
+  // (γ x̂ + β)(1 + scale) + shift is a normalisation whose parameters differ by sample.
+  const factor = modulation.scale.add(1); // [N, C]
+  const parameters = { gamma: factor.mul(gamma), beta: factor.mul(beta).add(modulation.shift) };
+  return run({ x: flat, ...parameters }, { groups, eps, act }).reshape(x.shape);
 }

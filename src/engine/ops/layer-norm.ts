@@ -1,8 +1,22 @@
 /** Layer normalisation (Ba et al. 2016) over the last axis, closed-form backward. */
 import { defineOp } from '../define-op.js';
+import { nativeKernels } from '../native-kernels.js';
+import { floatAttr, rawMany } from '../raw.js';
 import type { Tensor } from '../tf.js';
 
-const run = defineOp<'x' | 'gamma' | 'beta', { eps: number }>({
+const native = defineOp<'x' | 'gamma' | 'beta', { eps: number }>({
+  name: 'Show1NativeLayerNorm',
+  inputs: ['x', 'gamma', 'beta'],
+  save: ['x', 'gamma'],
+  extraOutputs: 2,
+  forward: ({ x, gamma, beta }, { eps }) => rawMany('Show1LayerNorm', [floatAttr('epsilon', eps)], [x, gamma, beta], 3),
+  backward: (dy, { x, gamma }, [mean, rstd]) => {
+    const [dx, dgamma, dbeta] = rawMany('Show1LayerNormGrad', [], [dy, x, gamma, mean!, rstd!], 3);
+    return { x: () => dx!, gamma: () => dgamma!, beta: () => dbeta! };
+  },
+});
+
+const composed = defineOp<'x' | 'gamma' | 'beta', { eps: number }>({
   name: 'Show1LayerNorm',
   inputs: ['x', 'gamma', 'beta'],
   save: ['x', 'gamma'],
@@ -34,5 +48,6 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps: number): 
   const channels = x.shape.at(-1) as number;
   if (gamma.size !== channels)
     throw new Error(`layerNorm: [${x.shape}] has ${channels} channels, the weight ${gamma.size}`);
+  const run = nativeKernels() ? native : composed;
   return run({ x: x.reshape([-1, channels]), gamma, beta }, { eps }).reshape(x.shape);
 }

@@ -70,13 +70,22 @@ export function spatialAttention(level: LevelConfig): SpatialAttention {
   if (kind.attention === 'added-kv') {
     const textDim = crossAttentionDim;
     return new AddedKVAttention({
-      ...{ channels, ...heads.spatial, textDim, normGroups },
-      ...{ onlyCrossAttention, crossAttentionNorm },
+      channels,
+      ...heads.spatial,
+      textDim,
+      normGroups,
+      onlyCrossAttention,
+      crossAttentionNorm,
     });
   }
   return new Transformer2DModel({
-    ...{ channels, ...heads.spatial, layers: level.transformerLayers, normGroups },
-    ...{ crossAttentionDim, useLinearProjection, onlyCrossAttention },
+    channels,
+    ...heads.spatial,
+    layers: level.transformerLayers,
+    normGroups,
+    crossAttentionDim,
+    useLinearProjection,
+    onlyCrossAttention,
   });
 }
 

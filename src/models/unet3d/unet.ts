@@ -22,6 +22,7 @@ import { checkInputs } from './check-inputs.js';
 import { classEmbedding } from './class-embedding.js';
 import { type ParseOptions, parseUNet3DConfig, type UNet3DConfig, unet3dConfigJson } from './config.js';
 import { type InflateOptions, inflateConfig, loadImageWeights } from './inflate.js';
+import type { VideoContext } from './level.js';
 
 export interface UNet3DConditions {
   /** Noise level of a super-resolution stage's condition [B], or what `class_embed_type` says. */
@@ -73,8 +74,11 @@ export class UNet3DConditionModel extends Model {
     this.timeEmbedding = this.child(
       'time_embedding',
       new TimestepEmbedding({
-        ...{ inChannels: first, timeEmbedDim: timeDim, act: config.actFn },
-        ...{ postAct: config.timestepPostAct, condProjDim: config.timeCondProjDim },
+        inChannels: first,
+        timeEmbedDim: timeDim,
+        act: config.actFn,
+        postAct: config.timestepPostAct,
+        condProjDim: config.timeCondProjDim,
       }),
     );
     const crossDim = config.crossAttentionDim as number; // a list only without the two modules that read it here
@@ -140,32 +144,27 @@ export class UNet3DConditionModel extends Model {
       let x = this.convIn.forward(foldFrames(centred)); // [B·F, H, W, C]
       if (this.transformerIn) x = this.transformerIn.forward(x, frames);
 
-      const skips = [x];
-      for (const block of this.downBlocks) {
-        const outputs = this.runBlock(block, (h, t, c) => block.forward(h!, { frames, temb: t!, text: c! }), [
+      type Step = (h: Tensor, context: VideoContext, skips: Tensor[]) => Tensor[];
+      const run = (block: Block, step: Step, own: Tensor[] = []) =>
+        this.runBlock(block, (h, t, c, ...rest) => step(h!, { frames, temb: t!, text: c! }, rest), [
           x,
           temb,
           text,
+          ...own,
         ]);
+      const skips = [x];
+      for (const block of this.downBlocks) {
+        const outputs = run(block, (h, context) => block.forward(h, context));
         skips.push(...outputs);
         x = outputs.at(-1)!;
       }
       const { midBlock } = this;
-      if (midBlock) {
-        [x] = this.runBlock(midBlock, (h, t, c) => [midBlock.forward(h!, { frames, temb: t!, text: c! })], [
-          x,
-          temb,
-          text,
-        ]) as [Tensor];
-      }
+      if (midBlock) x = run(midBlock, (h, context) => [midBlock.forward(h, context)])[0]!;
       for (const block of this.upBlocks) {
-        const own = skips.splice(-block.skips).reverse();
+        const own = skips.splice(-block.skips).reverse(); // the deepest first
         const next = skips.at(-1);
         const size = next ? ([next.shape[1], next.shape[2]] as [number, number]) : null;
-        const run = (h: Tensor, t: Tensor, c: Tensor, ...s: Tensor[]) => [
-          block.forward(h, { frames, temb: t, text: c }, s, size),
-        ];
-        [x] = this.runBlock(block, run as (...inputs: Tensor[]) => Tensor[], [x, temb, text, ...own]) as [Tensor];
+        x = run(block, (h, context, s) => [block.forward(h, context, s, size)], own)[0]!;
       }
       // diffusers' class has SiLU here whatever act_fn says.
       const act = this.config.family === 'diffusers' ? 'silu' : this.config.actFn;

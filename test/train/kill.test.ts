@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringifyConfig } from '../../src/config/index.js';
+import { filesOf, tinyConfig, tinyData } from '../helpers/tiny-run.js';
+
+const BIN = fileURLToPath(new URL('../../bin/show1.js', import.meta.url));
+let root: string;
+beforeAll(async () => {
+  root = await tinyData();
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+interface Outcome {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the command line; `killAt` sends SIGKILL or SIGINT as soon as that text appears on stderr. */
+function show1(args: string[], kill?: { at: string; signal: NodeJS.Signals }): Promise<Outcome> {
+  return new Promise(resolve => {
+    const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const out = { stdout: '', stderr: '' };
+    let sent = false; // a second SIGINT would stop it at once, without saving
+    child.stdout.on('data', chunk => {
+      out.stdout += chunk;
+    });
+    child.stderr.on('data', chunk => {
+      out.stderr += chunk;
+      if (!kill || sent || !out.stderr.includes(kill.at)) return;
+      sent = child.kill(kill.signal);
+    });
+    child.on('close', (code, signal) => resolve({ code, signal, ...out }));
+  });
+}
+
+async function config(run: string): Promise<string> {
+  const file = path.join(root, `${run}.yaml`);
+  await writeFile(file, stringifyConfig(tinyConfig(root, run)));
+  return file;
+}
+
+describe('show1 train, killed', () => {
+  it('by SIGKILL or Ctrl-C and resumed, ends with the bytes of the undisturbed run', async () => {
+    const straight = await show1(['train', await config('straight'), '--json']);
+    expect(straight.stderr, straight.stderr).toContain('step 6/6');
+    expect(straight.code).toBe(0);
+    expect(JSON.parse(straight.stdout)).toMatchObject({ steps: 6 }); // nothing else on stdout
+    const expected = await filesOf(path.join(root, 'straight', 'checkpoints', 'step-6'));
+
+    const killed = await show1(['train', await config('killed')], { at: 'step 5/6', signal: 'SIGKILL' });
+    expect(killed.signal).toBe('SIGKILL');
+    const stopped = await show1(['train', await config('stopped')], { at: 'step 2/6', signal: 'SIGINT' });
+    expect(stopped.code).toBe(130);
+    expect(stopped.stderr).toMatch(/interrupted at step \d; saved in .*--resume/);
+
+    for (const run of ['killed', 'stopped']) {
+      const resumed = await show1(['train', path.join(root, run, 'config.yaml'), '--resume']);
+      expect(resumed.code, resumed.stderr).toBe(0);
+      expect(resumed.stderr).toContain(run === 'killed' ? 'at step 3' : 'resumed');
+      const files = await filesOf(path.join(root, run, 'checkpoints', 'step-6'));
+      for (const [name, bytes] of expected) expect(bytes.equals(files.get(name)!), `${run} ${name}`).toBe(true);
+    }
+    const stats = (await readFile(path.join(root, 'killed', 'stats.jsonl'), 'utf8')).trim().split('\n');
+    expect(stats.map(line => (JSON.parse(line) as { step: number }).step)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('a missing config and a wrong key are input errors, exit code 2', async () => {
+    const missing = await show1(['train', path.join(root, 'nowhere.yaml')]);
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('nowhere.yaml')]);
+    const wrong = await show1(['train', await config('wrong'), '--set', 'train.learningrate=1']);
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringMatching(/learningrate.*learningRate/s)]);
+  });
+});
