@@ -18,6 +18,6 @@ export { contactSheet, writeVideo } from './infer/video.js';
 export { T5EncoderModel, TextConditioner, Tokenizer } from './models/text/index.js';
 export { UNet3DConditionModel } from './models/unet3d/index.js';
 export { openSafetensors, writeSafetensors } from './models/weights/safetensors.js';
-export { AdamW } from './train/optimizer.js';
 export { type TrainOptions, type TrainSummary, train } from './train/loop.js';
+export { AdamW } from './train/optimizer.js';
 export { VERSION } from './version.js';

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 /** Version of this package, from its package.json (two levels deeper when run from dist/). */
 export const VERSION: string = (() => {

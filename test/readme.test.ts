@@ -12,7 +12,11 @@ describe('README', () => {
 
   it.each(snippets.map(([, code, output]) => [code!, output!]))('prints what it says', (code, output) => {
     const args = ['--conditions=development', '--import', 'tsx', '--input-type=module', '--eval', code];
-    const printed = execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const printed = execFileSync(process.execPath, args, {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     expect(printed).toBe(output);
   });
 
@@ -23,7 +27,9 @@ describe('README', () => {
   });
 
   it('names only scripts and commands that exist', () => {
-    const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> };
+    const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
     const named = [...readme.matchAll(/npm run ([\w:-]+)/g)].map(match => match[1]!);
     expect(named.filter(name => !(name in scripts))).toEqual([]);
     const commands = new Set([...readme.matchAll(/npx show1 (\w+)/g)].map(match => match[1]!));

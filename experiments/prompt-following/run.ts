@@ -20,6 +20,8 @@ export interface PromptFollowingOptions {
   /** Prompts in all, half of them held out. */
   prompts?: number;
   seed?: number;
+  /** Default: the run's. */
+  guidance?: number;
   onProgress?: (done: number, total: number, what: string) => void;
 }
 
@@ -33,7 +35,7 @@ const pick = (list: string[], count: number): string[] =>
 export async function runPromptFollowing(
   options: PromptFollowingOptions,
 ): Promise<PromptFollowing & { settings: SampleResult['settings'] }> {
-  const { model, data, out, prompts = 32, seed = 1000, onProgress } = options;
+  const { model, data, out, prompts = 32, seed = 1000, guidance, onProgress } = options;
   const file = join(data, 'split.json');
   const split = JSON.parse(
     await readFile(file, 'utf8').catch(() => {
@@ -48,7 +50,15 @@ export async function runPromptFollowing(
     ...pick(split.train, prompts - half).map(prompt => ({ prompt, heldOut: false })),
     ...pick(split.heldout, half).map(prompt => ({ prompt, heldOut: true })),
   ];
-  const result = await samplePrompts({ model, prompts: list.map(p => p.prompt), out, seed, batch: 8, onProgress });
+  const result = await samplePrompts({
+    model,
+    prompts: list.map(p => p.prompt),
+    out,
+    seed,
+    guidance,
+    batch: 8,
+    onProgress,
+  });
   const samples = list.map((entry, i) => ({
     ...entry,
     seed: seed + i,
@@ -68,6 +78,7 @@ async function main(): Promise<void> {
       prompts: { type: 'string' },
       out: { type: 'string' },
       seed: { type: 'string' },
+      guidance: { type: 'string' },
     },
   });
   if (!values.model || !values.data)
@@ -80,6 +91,7 @@ async function main(): Promise<void> {
     out: values.out ?? join(values.model, 'prompt-following'),
     prompts: Number(values.prompts ?? 32),
     seed: Number(values.seed ?? 1000),
+    guidance: values.guidance === undefined ? undefined : Number(values.guidance),
     onProgress: (done, total, what) => process.stderr.write(`\r${done.toFixed(1)}/${total} ${what}   `),
   });
   process.stdout.write(`\n${formatReport(result)}\n`);

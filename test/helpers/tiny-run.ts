@@ -34,7 +34,11 @@ export async function tinyData(): Promise<string> {
 }
 
 /** A config for `root`'s dataset; `changes` go on top, section by section. */
-export function tinyConfig(root: string, output: string, changes: Record<string, Record<string, unknown>> = {}): Config {
+export function tinyConfig(
+  root: string,
+  output: string,
+  changes: Record<string, Record<string, unknown>> = {},
+): Config {
   const base: Record<string, unknown> = {
     stage: 'base',
     seed: 5,

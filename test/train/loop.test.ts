@@ -17,7 +17,13 @@ beforeAll(async () => {
   root = await tinyData();
   await train(
     tinyConfig(root, 'straight', {
-      validate: { everySteps: 6, prompts: ['a red square moves up'], sampler: { steps: 2 }, heldOutEverySteps: 3, heldOutTimesteps: [200, 800] },
+      validate: {
+        everySteps: 6,
+        prompts: ['a red square moves up'],
+        sampler: { steps: 2 },
+        heldOutEverySteps: 3,
+        heldOutTimesteps: [200, 800],
+      },
     }),
     quiet,
   );
@@ -39,12 +45,24 @@ describe('train', () => {
     expect(heldOut).toHaveLength(2);
     expect(heldOut[1]!).toBeLessThan(heldOut[0]!);
     const files = await readdir(run);
-    for (const name of ['config.yaml', 'trainable.json', 'stats.jsonl', 'scheduler', 'text_encoder', 'tokenizer', 'samples', 'checkpoints']) {
+    for (const name of [
+      'config.yaml',
+      'trainable.json',
+      'stats.jsonl',
+      'scheduler',
+      'text_encoder',
+      'tokenizer',
+      'samples',
+      'checkpoints',
+    ]) {
       expect(files, name).toContain(name);
     }
     expect(files.some(name => name.includes('tfevents'))).toBe(true);
     const samples = await readdir(path.join(run, 'samples', 'step-6'));
-    expect(samples.filter(name => /\.(gif|png)$/.test(name)).sort()).toEqual(['00-a-red-square-moves-up.gif', 'sheet.png']);
+    expect(samples.filter(name => /\.(gif|png)$/.test(name)).sort()).toEqual([
+      '00-a-red-square-moves-up.gif',
+      'sheet.png',
+    ]);
     expect(existsSync(path.join(at('straight', 6), 'unet', 'diffusion_pytorch_model.safetensors'))).toBe(true);
   });
 
@@ -60,17 +78,30 @@ describe('train', () => {
   });
 
   it('with accumulation it takes the same number of optimizer steps over more clips', async () => {
-    const config = tinyConfig(root, 'accumulated', { train: { steps: 2, batchSize: 1, accumulate: 2, dropout: false } });
+    const config = tinyConfig(root, 'accumulated', {
+      train: { steps: 2, batchSize: 1, accumulate: 2, dropout: false },
+    });
     const summary = await train(config, quiet);
     expect(summary.loss).toBeGreaterThan(0);
     expect(existsSync(at('accumulated', 2))).toBe(true);
   });
 
   it('a masked run leaves every other tensor bit-identical and keeps no state for it', async () => {
-    const first = tinyConfig(root, 'mask', { model: { pretrained: at('straight', 6), textEncoder: { path: path.join(root, 'straight', 'text_encoder') } }, train: { steps: 2, trainable: { preset: 'temporal-attention' } } });
+    const first = tinyConfig(root, 'mask', {
+      model: { pretrained: at('straight', 6), textEncoder: { path: path.join(root, 'straight', 'text_encoder') } },
+      train: { steps: 2, trainable: { preset: 'temporal-attention' } },
+    });
     await train(first, quiet);
-    const [before, after] = [openSafetensors(path.join(at('straight', 6), 'unet')), openSafetensors(path.join(at('mask', 2), 'unet'))];
-    const changed = before.names().filter(name => Buffer.compare(Buffer.from(before.readSync(name).buffer), Buffer.from(after.readSync(name).buffer)) !== 0);
+    const [before, after] = [
+      openSafetensors(path.join(at('straight', 6), 'unet')),
+      openSafetensors(path.join(at('mask', 2), 'unet')),
+    ];
+    const changed = before
+      .names()
+      .filter(
+        name =>
+          Buffer.compare(Buffer.from(before.readSync(name).buffer), Buffer.from(after.readSync(name).buffer)) !== 0,
+      );
     expect(changed.length).toBeGreaterThan(10);
     expect(changed.every(name => name.includes('.temp_attentions.'))).toBe(true);
     const moments = openSafetensors(path.join(at('mask', 2), 'optimizer.safetensors'));
@@ -80,7 +111,9 @@ describe('train', () => {
 
   it('stops at a loss that is not finite and keeps the last good weights', async () => {
     const config = tinyConfig(root, 'diverged', { train: { steps: 6, learningRate: 1e30, clipNorm: 0 } });
-    await expect(train(config, quiet)).rejects.toThrow(/the loss is .* The weights of step \d+ are intact and saved.*Lower train\.learningRate/s);
+    await expect(train(config, quiet)).rejects.toThrow(
+      /the loss is .* The weights of step \d+ are intact and saved.*Lower train\.learningRate/s,
+    );
   });
 
   it('leaves no tensor behind', async () => {
@@ -102,7 +135,9 @@ describe('train', () => {
 
 describe('what training refuses', () => {
   it('a folder that holds a run, without --resume', async () => {
-    await expect(train(tinyConfig(root, 'straight'), quiet)).rejects.toThrow(/already holds a run at step 6\. Add --resume/);
+    await expect(train(tinyConfig(root, 'straight'), quiet)).rejects.toThrow(
+      /already holds a run at step 6\. Add --resume/,
+    );
   });
   it('a resume with another seed or other trainable parameters', async () => {
     const other = { ...tinyConfig(root, 'interrupted', { train: { steps: 8 } }), seed: 6 };
@@ -117,7 +152,9 @@ describe('what training refuses', () => {
   });
   it('a stage that this version cannot train, and channels that do not fit the stage', async () => {
     const { TINY_UNET } = await import('../helpers/tiny-run.js');
-    await expect(train({ ...tinyConfig(root, 'stage'), stage: 'sr2' }, quiet)).rejects.toThrow(/stage "sr2" cannot be trained/);
+    await expect(train({ ...tinyConfig(root, 'stage'), stage: 'sr2' }, quiet)).rejects.toThrow(
+      /stage "sr2" cannot be trained/,
+    );
     const config = tinyConfig(root, 'channels', { model: { unet: { ...TINY_UNET, in_channels: 7 } } });
     await expect(train(config, quiet)).rejects.toThrow(/in_channels 7; it must be 3/);
   });
@@ -158,13 +195,23 @@ describe('sampling a run', () => {
   });
 
   it.each(['ddim', 'ddpm', 'dpmsolver++'] as const)('samples with %s', async sampler => {
-    const result = await samplePrompts({ model: at('straight', 6), prompts: ['a red square'], out: path.join(root, sampler), seed: 1, steps: 3, sampler, weights: 'raw' });
+    const result = await samplePrompts({
+      model: at('straight', 6),
+      prompts: ['a red square'],
+      out: path.join(root, sampler),
+      seed: 1,
+      steps: 3,
+      sampler,
+      weights: 'raw',
+    });
     expect(existsSync(result.samples[0]!.path)).toBe(true);
   });
 
   it('says what a folder lacks', async () => {
     const ask = (model: string) => samplePrompts({ model, prompts: ['x'], out: path.join(root, 'x'), seed: 1 });
     await expect(ask(path.join(root, 'nowhere'))).rejects.toThrow(/there is no such folder/);
-    await expect(ask(path.join(root, 'shapes'))).rejects.toThrow(/neither a run .* nor a checkpoint .* nor a diffusers pipeline/);
+    await expect(ask(path.join(root, 'shapes'))).rejects.toThrow(
+      /neither a run .* nor a checkpoint .* nor a diffusers pipeline/,
+    );
   });
 });
