@@ -12,7 +12,10 @@ import {
 import { sample } from './finite-difference.js';
 
 const disposables: { dispose(): void }[] = [];
-const keep = <T extends { dispose(): void }>(x: T): T => (disposables.push(x), x);
+function keep<T extends { dispose(): void }>(x: T): T {
+  disposables.push(x);
+  return x;
+}
 afterEach(() => {
   for (const d of disposables.splice(0)) d.dispose();
 });
