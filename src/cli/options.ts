@@ -1,6 +1,6 @@
 /** Options that several commands share. */
 import type { Argv } from 'yargs';
-import { type ConfigInput, type LoadedConfig, loadConfig } from '../config/index.js';
+import type { ConfigInput, LoadedConfig } from '../config/index.js';
 
 /** `--json`: one JSON document on stdout. */
 export function withJson<T>(yargs: Argv<T>) {
@@ -25,6 +25,10 @@ export function withConfig<T>(yargs: Argv<T>) {
 }
 
 /** The config that `withConfig` names, with its `--set` applied. @throws InputError code `config.*` */
-export function configFrom(args: { config: string; set: string[] }, overrides?: ConfigInput): LoadedConfig {
+export async function configFrom(
+  args: { config: string; set: string[] },
+  overrides?: ConfigInput,
+): Promise<LoadedConfig> {
+  const { loadConfig } = await import('../config/index.js'); // not at the top: help needs no schema
   return loadConfig(args.config, { set: args.set, overrides });
 }

@@ -25,7 +25,7 @@ interface Args {
 const count = (n: number): string => n.toLocaleString('en');
 
 export async function handler(args: Args): Promise<void> {
-  const { config } = configFrom(args);
+  const { config } = await configFrom(args);
   const { plan } = await import('../train/plan.js');
   const progress = createProgress({ label: 'calibrating', quiet: args.quiet });
   const result = await plan(config, { calibrate: args.calibrate, onStep: done => progress.update(done) });

@@ -25,7 +25,7 @@ interface Args {
 }
 
 export async function handler(args: Args): Promise<void> {
-  const { config } = configFrom(args);
+  const { config } = await configFrom(args);
   const { train } = await import('../train/loop.js');
   const { interruptSignal } = await import('./interrupt.js');
   const interrupt = interruptSignal('saving a checkpoint at the end of this step');

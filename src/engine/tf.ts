@@ -11,10 +11,10 @@ const require = createRequire(import.meta.url);
 process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
 process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
 
-// Node 23 removed the util.is* helpers that tfjs-node 4.22.0 still calls.
+// Node 23 removed the util.is* helpers that tfjs-node 4.22.0 still calls, and Node 22 warns about them.
 const legacyUtil = util as unknown as Record<string, unknown>;
-legacyUtil.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-legacyUtil.isArray ??= Array.isArray;
+legacyUtil.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
+legacyUtil.isArray = Array.isArray;
 
 export const tf: typeof TF = require('@tensorflow/tfjs-node-gpu');
 export type { TF };
