@@ -30,7 +30,7 @@ describe('README', () => {
     const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
       scripts: Record<string, string>;
     };
-    const named = [...readme.matchAll(/npm run ([\w:-]+)/g)].map(match => match[1]!);
+    const named = [...readme.matchAll(/npm run (?:-s )?([\w:-]+)/g)].map(match => match[1]!);
     expect(named.filter(name => !(name in scripts))).toEqual([]);
     const commands = new Set([...readme.matchAll(/npx show1 (\w+)/g)].map(match => match[1]!));
     expect([...commands].filter(name => !existsSync(`${root}/src/cli/${name}.ts`))).toEqual([]);
