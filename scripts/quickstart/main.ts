@@ -43,7 +43,9 @@ async function main(): Promise<void> {
   );
 
   note('\n2. training the tiny base model');
-  const { config } = loadConfig(CONFIG, { set: [] });
+  const { config } = loadConfig(CONFIG, {
+    set: [`data.heldOut.source=${path.join(DATA, 'heldout')}`, 'validate.heldOutEverySteps=200'],
+  });
   const run = config.output;
   const last = existsSync(run) ? await newestCheckpoint(run) : null;
   const interrupt = interruptSignal('saving a checkpoint; "npm run quickstart" continues from it');
