@@ -14,3 +14,4 @@ export { rmsNorm } from './ops/rms-norm.js';
 export { temporalConv } from './ops/temporal-conv.js';
 export { foldKey, randomNormal, randomUniform, rngKey, rngKeyWords } from './random.js';
 export { type Tensor, type TypedArray, tf, type Variable } from './tf.js';
+export { type FloatFormat, upload } from './upload.js';

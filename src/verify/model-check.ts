@@ -66,7 +66,7 @@ function gradientChecks(io: Fixture['io'], { block, run }: ModelCheck): Check[] 
 
     const actual = new Map<string, TensorValue>([['out.loss', { shape: [1], data: value.dataSync() }]]);
     for (const [i, [name, p]] of parameters.entries()) {
-      const data = toTorch(p.layout, p.torchShape, grads[i]!.dataSync() as Float32Array);
+      const data = toTorch(p.layout, p.torchShape, grads[i]!).dataSync();
       actual.set(PARAMETER + name, { shape: p.torchShape, data });
     }
     for (const [i, [name]] of floats.entries()) actual.set(INPUT + name, hostValue(grads[parameters.length + i]!));

@@ -4,8 +4,9 @@ import { randomNormal, randomUniform, type Tensor, tf } from '../../engine/index
 /** Makes a tensor of the given shape; `key` is a random key of the parameter's own (engine `rngKey`). */
 export type Initializer = (shape: number[], key: Tensor) => Tensor;
 
-export const zeros: Initializer = shape => tf.zeros(shape);
-export const ones: Initializer = shape => tf.ones(shape);
+// `fill` runs natively; `tf.zeros` and `tf.ones` would make arrays in JavaScript.
+export const zeros: Initializer = shape => tf.fill(shape, 0);
+export const ones: Initializer = shape => tf.fill(shape, 1);
 
 /** N(0, deviation²). */
 export const normal =

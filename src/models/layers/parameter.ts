@@ -1,6 +1,8 @@
 /** One weight of a model: its name and shapes at once, its memory only when it is initialised or loaded. */
-import { rngKey, type Tensor, tf, type Variable } from '../../engine/index.js';
+import { rngKey, type Tensor, tf, upload, type Variable } from '../../engine/index.js';
 import { InputError, WorkError } from '../../errors.js';
+import { DTYPE_BYTES } from '../weights/dtypes.js';
+import type { FloatBytes } from '../weights/source.js';
 import type { Initializer } from './initializers.js';
 import { fromTorch, type Layout, tfShape, toTorch } from './layout.js';
 
@@ -94,17 +96,23 @@ export class Parameter {
   }
 
   /**
-   * Takes values in the file's order. The array may be kept until it is uploaded: do not write to it afterwards.
+   * Takes values in the file's order: a Float32Array, or bytes as they lie in the file. They are copied into
+   * TensorFlow's memory before the call returns, so the array may be used again.
    * @throws InputError when there are not `size` of them
    */
-  load(data: Float32Array): void {
-    if (data.length !== this.size) {
-      throw new InputError(
-        `Parameter "${this.path}" [${this.torchShape}] takes ${this.size} values, not ${data.length}.`,
-        { code: 'model.parameter-size', name: this.path },
-      );
+  load(values: Float32Array | FloatBytes): void {
+    const { bytes, dtype } =
+      values instanceof Float32Array
+        ? { bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength), dtype: 'F32' as const }
+        : values;
+    const count = bytes.length / DTYPE_BYTES[dtype]!;
+    if (count !== this.size) {
+      throw new InputError(`Parameter "${this.path}" [${this.torchShape}] takes ${this.size} values, not ${count}.`, {
+        code: 'model.parameter-size',
+        name: this.path,
+      });
     }
-    tf.tidy(() => this.assign(tf.tensor(fromTorch(this.layout, this.torchShape, data), this.shape, 'float32')));
+    tf.tidy(() => this.assign(fromTorch(this.layout, this.torchShape, upload(bytes, dtype, this.torchShape))));
   }
 
   /** Takes the value of a tensor of `shape`; the tensor stays the caller's. */
@@ -124,7 +132,7 @@ export class Parameter {
 
   /** The values in the file's order. */
   toTorch(): Float32Array {
-    return toTorch(this.layout, this.torchShape, this.value().dataSync() as Float32Array);
+    return tf.tidy(() => toTorch(this.layout, this.torchShape, this.value()).dataSync() as Float32Array);
   }
 
   /** Frees the memory; names and shapes stay. @returns whether there was something to free */

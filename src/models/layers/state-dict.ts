@@ -1,6 +1,7 @@
 /** Loading weights by name: everything that does not fit is listed at once, before any data is read. */
 import { InputError } from '../../errors.js';
-import type { WeightSource } from '../weights/source.js';
+import { isFloatFormat } from '../weights/dtypes.js';
+import { type FloatBytes, Staging, type WeightSource } from '../weights/source.js';
 import type { Parameter } from './parameter.js';
 
 export interface LoadOptions {
@@ -50,11 +51,16 @@ export async function loadStateDict(
   if (mismatched.length || (strict && (lacking.length || unexpected.length))) {
     throw misfit(parameters.size, source, lacking, unexpected, mismatched);
   }
-  for (const [name, tensor] of tensorOf) {
-    const data = await source.read(tensor);
-    parameters.get(name)!.load(data instanceof Float32Array ? data : Float32Array.from(data));
-  }
+  const staging = new Staging();
+  for (const [name, tensor] of tensorOf) parameters.get(name)!.load(await readFloats(source, tensor, staging));
   return { missing, unexpected };
+}
+
+/** Values of one tensor: as bytes of the file where it holds floats, else converted. */
+async function readFloats(source: WeightSource, tensor: string, staging: Staging): Promise<Float32Array | FloatBytes> {
+  if (source.readBytes && isFloatFormat(source.info(tensor).dtype)) return source.readBytes(tensor, staging);
+  const data = await source.read(tensor);
+  return data instanceof Float32Array ? data : Float32Array.from(data);
 }
 
 /** Equal shapes, or a matrix against the same matrix as a 1×1 convolution: the values lie in the same order. */

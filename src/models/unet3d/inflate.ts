@@ -52,6 +52,6 @@ export async function loadImageWeights(
 /** Sets the output projections of all temporal transformers to zero, which makes them the identity. */
 export function clearTemporalOutputs(model: Model): void {
   for (const [name, parameter] of model.parameters()) {
-    if (TEMPORAL_OUTPUT.test(name)) tf.tidy(() => parameter.assign(tf.zeros(parameter.shape)));
+    if (TEMPORAL_OUTPUT.test(name)) tf.tidy(() => parameter.assign(tf.fill(parameter.shape, 0)));
   }
 }

@@ -1,4 +1,5 @@
 /** The tensor types of safetensors: their sizes, and conversion to and from the arrays TensorFlow.js takes. */
+import type { FloatFormat } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import { decodeBF16, decodeF16, encodeBF16, encodeF16 } from './half.js';
 import type { WeightArray } from './source.js';
@@ -24,6 +25,10 @@ export const DTYPE_BYTES: Readonly<Record<string, number>> = {
 
 /** Types that can be written. */
 export type WriteDtype = 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'U8' | 'BOOL';
+
+/** Whether TensorFlow takes the file's bytes as they are (see engine `upload`). */
+export const isFloatFormat = (dtype: string): dtype is FloatFormat =>
+  dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 
 /** Array that values of a file type are read into. */
 export function allocate(dtype: string, length: number, where: string): WeightArray {

@@ -2,10 +2,17 @@
 import { closeSync, fstatSync, openSync, read as readCallback, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { InputError, WorkError } from '../../errors.js';
-import { allocate, DTYPE_BYTES, decode, isPlain } from './dtypes.js';
+import { allocate, DTYPE_BYTES, decode, isFloatFormat, isPlain } from './dtypes.js';
 import { type Header, type HeaderTensor, headerLength, parseHeader } from './header.js';
 import { isPickleName, pickleError, wrongKind } from './refuse.js';
-import { missingTensor, type TensorInfo, type WeightArray, type WeightSource } from './source.js';
+import {
+  type FloatBytes,
+  missingTensor,
+  type Staging,
+  type TensorInfo,
+  type WeightArray,
+  type WeightSource,
+} from './source.js';
 
 const readAt = promisify(readCallback) as unknown as (
   fd: number,
@@ -82,14 +89,28 @@ export class SafetensorsFile implements WeightSource {
   async read(name: string): Promise<WeightArray> {
     const { out, chunks } = this.plan(name);
     for (const { into, position, finish } of chunks) {
-      for (let done = 0; done < into.length; ) {
-        const { bytesRead } = await readAt(this.descriptor(), into, done, into.length - done, position + done);
-        if (bytesRead === 0) throw shrunk(this.file, name);
-        done += bytesRead;
-      }
+      await this.fill(name, into, position);
       finish();
     }
     return out;
+  }
+
+  async readBytes(name: string, staging: Staging): Promise<FloatBytes> {
+    const { dtype, begin, end } = this.tensor(name);
+    if (!isFloatFormat(dtype)) throw new Error(`readBytes: tensor "${name}" of ${this.file} is ${dtype}`);
+    const bytes = staging.take(end - begin);
+    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+      await this.fill(name, bytes.subarray(at, at + CHUNK_BYTES), this.dataStart + begin + at);
+    }
+    return { dtype, bytes };
+  }
+
+  private async fill(name: string, into: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < into.length; ) {
+      const { bytesRead } = await readAt(this.descriptor(), into, done, into.length - done, position + done);
+      if (bytesRead === 0) throw shrunk(this.file, name);
+      done += bytesRead;
+    }
   }
 
   readSync(name: string): WeightArray {

@@ -1,7 +1,14 @@
 /** Several safetensors files read as one set of weights. */
 import { InputError } from '../../errors.js';
 import type { SafetensorsFile } from './reader.js';
-import { missingTensor, type TensorInfo, type WeightArray, type WeightSource } from './source.js';
+import {
+  type FloatBytes,
+  missingTensor,
+  type Staging,
+  type TensorInfo,
+  type WeightArray,
+  type WeightSource,
+} from './source.js';
 
 /** The union of some files' tensors; a name may be in one file only. */
 export class ShardedSafetensors implements WeightSource {
@@ -62,6 +69,10 @@ export class ShardedSafetensors implements WeightSource {
 
   readSync(name: string): WeightArray {
     return this.of(name).readSync(name);
+  }
+
+  async readBytes(name: string, staging: Staging): Promise<FloatBytes> {
+    return this.of(name).readBytes(name, staging);
   }
 
   close(): void {

@@ -1,8 +1,26 @@
 /** Where weights come from: a safetensors file, shards, or memory; models read through this interface only. */
+import type { FloatFormat } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 
 /** Values as read: floats of any width become float32, I64..I8 become int32, U8 and BOOL stay bytes. */
 export type WeightArray = Float32Array | Int32Array | Uint8Array;
+
+/** Floating-point values as they lie in a file, row-major, little-endian. */
+export interface FloatBytes {
+  dtype: FloatFormat;
+  bytes: Uint8Array;
+}
+
+/** Memory that reads of one tensor after the other share: it is as large as the largest of them. */
+export class Staging {
+  private memory = new Uint8Array(0);
+
+  /** Memory for `bytes` bytes; what an earlier call returned may be overwritten. */
+  take(bytes: number): Uint8Array {
+    if (bytes > this.memory.length) this.memory = new Uint8Array(bytes);
+    return this.memory.subarray(0, bytes);
+  }
+}
 
 export interface TensorInfo {
   /** Type in the file, as safetensors spells it: F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL. */
@@ -21,6 +39,8 @@ export interface WeightSource {
   /** Reads one tensor, row-major. @throws InputError when there is no such tensor or the file cannot be read */
   read(name: string): Promise<WeightArray>;
   readSync?(name: string): WeightArray;
+  /** Reads one F32, F16 or BF16 tensor without converting it; valid until the next use of `staging`. */
+  readBytes?(name: string, staging: Staging): Promise<FloatBytes>;
   /** Releases the files; safe to call twice. */
   close(): void;
 }

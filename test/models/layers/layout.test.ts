@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { tf } from '../../../src/engine/index.js';
 import { fromTorch, type Layout, tfShape, toTorch } from '../../../src/models/layers/layout.js';
 
 const iota = (shape: number[]) => Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
@@ -19,9 +20,9 @@ describe('layout', () => {
   });
 
   it('moves every element of a kernel to its place', () => {
-    const [O, I, H, W] = [70, 5, 3, 2] as const; // more output channels than one tile, not a multiple of it
+    const [O, I, H, W] = [70, 5, 3, 2] as const;
     const file = iota([O, I, H, W]);
-    const ours = fromTorch('conv2d', [O, I, H, W], file);
+    const ours = tf.tidy(() => fromTorch('conv2d', [O, I, H, W], tf.tensor1d(file)).dataSync());
     for (const [o, i, h, w] of [
       [0, 0, 0, 0],
       [69, 4, 2, 1],
@@ -40,6 +41,12 @@ describe('layout', () => {
     ['plain', [3, 4]],
   ])('%s [%s] there and back is the identity', (layout, shape) => {
     const file = iota(shape);
-    expect(toTorch(layout, shape, fromTorch(layout, shape, file))).toEqual(file);
+    tf.tidy(() => {
+      const ours = fromTorch(layout, shape, tf.tensor(file, shape));
+      expect(ours.shape).toEqual(tfShape(layout, shape));
+      const back = toTorch(layout, shape, ours);
+      expect(back.shape).toEqual(shape);
+      expect(back.dataSync()).toEqual(file);
+    });
   });
 });
