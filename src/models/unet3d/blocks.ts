@@ -1,4 +1,4 @@
-/** Down, middle and up blocks. Activations are frames [B·F, H, W, C]. */
+/** Down, middle and up blocks, with temporal layers in a video model. Activations are frames [B·F, H, W, C]. */
 import { type Tensor, tf } from '../../engine/index.js';
 import { Block } from '../layers/block.js';
 import type { ResnetBlock2D } from '../layers/resnet-block.js';
@@ -10,12 +10,12 @@ import {
   resnet,
   type SpatialAttention,
   spatialAttention,
-  temporalAttention,
-  temporalConv,
+  temporalAttentions,
+  temporalConvs,
   type VideoContext,
 } from './level.js';
 
-/** The layers of a down or up block: each a resnet, a temporal convolution and, with attention, two attentions. */
+/** The layers of a down or up block: each a resnet, a temporal convolution and, with attention, a spatial and a temporal one. */
 abstract class LevelBlock extends Block {
   protected readonly resnets: ResnetBlock2D[];
   private readonly tempConvs: TemporalConvLayer[];
@@ -30,31 +30,25 @@ abstract class LevelBlock extends Block {
       'resnets',
       inputs.map(channels => resnet(level, channels)),
     );
-    this.tempConvs = this.list(
-      'temp_convs',
-      inputs.map(() => temporalConv(level)),
-    );
+    this.tempConvs = this.list('temp_convs', temporalConvs(level, inputs.length));
     this.attentions = this.list(
       'attentions',
       attended.map(() => spatialAttention(level)),
     );
-    this.tempAttentions = this.list(
-      'temp_attentions',
-      attended.map(() => temporalAttention(level)),
-    );
+    this.tempAttentions = this.list('temp_attentions', temporalAttentions(level, attended.length));
   }
 
   protected layer(i: number, x: Tensor, { frames, temb, text }: VideoContext): Tensor {
     return tf.tidy(() => {
       let h = this.resnets[i]!.forward(x, temb);
-      h = this.tempConvs[i]!.forward(h, frames);
+      h = this.tempConvs[i]?.forward(h, frames) ?? h;
       h = this.attentions[i]?.forward(h, text) ?? h;
       return this.tempAttentions[i]?.forward(h, frames) ?? h;
     });
   }
 }
 
-export class DownBlock3D extends LevelBlock {
+export class DownBlock extends LevelBlock {
   private readonly sampler: Downsample2D | ResnetBlock2D | null = null;
 
   constructor(level: LevelConfig, inChannels: number, layers: number, downsample: boolean) {
@@ -83,7 +77,7 @@ export class DownBlock3D extends LevelBlock {
   }
 }
 
-export class UpBlock3D extends LevelBlock {
+export class UpBlock extends LevelBlock {
   private readonly sampler: Upsample2D | ResnetBlock2D | null = null;
 
   /**
@@ -126,26 +120,29 @@ export class UpBlock3D extends LevelBlock {
 }
 
 /** Resnet and temporal convolution, attentions, resnet and temporal convolution. */
-export class MidBlock3D extends Block {
+export class MidBlock extends Block {
   private readonly resnets: ResnetBlock2D[];
   private readonly tempConvs: TemporalConvLayer[];
   private readonly attention: SpatialAttention;
-  private readonly tempAttention: TransformerTemporalModel;
+  private readonly tempAttentions: TransformerTemporalModel[];
 
   constructor(level: LevelConfig) {
     super();
     this.resnets = this.list('resnets', [resnet(level, level.channels), resnet(level, level.channels)]);
-    this.tempConvs = this.list('temp_convs', [temporalConv(level), temporalConv(level)]);
+    this.tempConvs = this.list('temp_convs', temporalConvs(level, 2));
     this.attention = this.child('attentions.0', spatialAttention(level));
-    this.tempAttention = this.child('temp_attentions.0', temporalAttention(level));
+    this.tempAttentions = this.list('temp_attentions', temporalAttentions(level, 1));
   }
 
   /** x [B·F, H, W, C] -> the same shape */
   override forward(x: Tensor, { frames, temb, text }: VideoContext): Tensor {
     return tf.tidy(() => {
-      let h = this.tempConvs[0]!.forward(this.resnets[0]!.forward(x, temb), frames);
-      h = this.tempAttention.forward(this.attention.forward(h, text), frames);
-      return this.tempConvs[1]!.forward(this.resnets[1]!.forward(h, temb), frames);
+      const convolve = (i: 0 | 1, input: Tensor) => {
+        const h = this.resnets[i]!.forward(input, temb);
+        return this.tempConvs[i]?.forward(h, frames) ?? h;
+      };
+      const h = this.attention.forward(convolve(0, x), text);
+      return convolve(1, this.tempAttentions[0]?.forward(h, frames) ?? h);
     });
   }
 }

@@ -1,6 +1,6 @@
 /** The blocks that a config asks for. */
 import { type BlockKind, DOWN_BLOCKS, MID_BLOCKS, UP_BLOCKS } from './block-types.js';
-import { DownBlock3D, MidBlock3D, UpBlock3D } from './blocks.js';
+import { DownBlock, MidBlock, UpBlock } from './blocks.js';
 import { perLevel, type UNet3DConfig } from './config.js';
 import { headDimEntry, levelHeads } from './heads.js';
 import type { LevelConfig } from './level.js';
@@ -35,22 +35,22 @@ function levelConfig(
   };
 }
 
-export function downBlocks(config: UNet3DConfig, tembChannels: number): DownBlock3D[] {
+export function downBlocks(config: UNet3DConfig, tembChannels: number): DownBlock[] {
   const { blockOutChannels, downBlockTypes } = config;
   const layers = perLevel(config.layersPerBlock, blockOutChannels.length);
   return downBlockTypes.map((type, i) => {
     const level = levelConfig(config, 'down', DOWN_BLOCKS[type]!, i, tembChannels);
-    return new DownBlock3D(level, blockOutChannels[Math.max(0, i - 1)]!, layers[i]!, i < downBlockTypes.length - 1);
+    return new DownBlock(level, blockOutChannels[Math.max(0, i - 1)]!, layers[i]!, i < downBlockTypes.length - 1);
   });
 }
 
-export function midBlock(config: UNet3DConfig, tembChannels: number): MidBlock3D | null {
+export function midBlock(config: UNet3DConfig, tembChannels: number): MidBlock | null {
   if (config.midBlockType === null) return null;
   const last = config.blockOutChannels.length - 1;
-  return new MidBlock3D(levelConfig(config, 'mid', MID_BLOCKS[config.midBlockType]!, last, tembChannels));
+  return new MidBlock(levelConfig(config, 'mid', MID_BLOCKS[config.midBlockType]!, last, tembChannels));
 }
 
-export function upBlocks(config: UNet3DConfig, tembChannels: number): UpBlock3D[] {
+export function upBlocks(config: UNet3DConfig, tembChannels: number): UpBlock[] {
   const { blockOutChannels, upBlockTypes } = config;
   const levels = blockOutChannels.length;
   const layers = perLevel(config.layersPerBlock, levels);
@@ -63,6 +63,6 @@ export function upBlocks(config: UNet3DConfig, tembChannels: number): UpBlock3D[
       ...Array<number>(layers[resolution]!).fill(level.channels),
       blockOutChannels[Math.max(0, resolution - 1)]!,
     ];
-    return new UpBlock3D(level, below, skips, i < levels - 1);
+    return new UpBlock(level, below, skips, i < levels - 1);
   });
 }

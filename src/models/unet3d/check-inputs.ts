@@ -18,10 +18,14 @@ export function checkInputs(
       shape,
     });
   };
-  if (sample.rank !== 5 || sample.shape[4] !== config.inChannels) {
-    fail('sample', sample.shape, `it must be [B, F, H, W, ${config.inChannels}]`);
+  const { inChannels: C } = config;
+  const images = config.family === 'image';
+  const ranks = images ? [4, 5] : [5];
+  if (!ranks.includes(sample.rank) || sample.shape.at(-1) !== C) {
+    fail('sample', sample.shape, `it must be ${images ? `[N, H, W, ${C}] or ` : ''}[B, F, H, W, ${C}]`);
   }
-  const [B, , H, W] = sample.shape as [number, number, number, number];
+  const B = sample.shape[0]!;
+  const [H, W] = sample.shape.slice(-3) as [number, number, number];
   const width = config.encoderHidDim ?? config.crossAttentionDim;
   if (text.rank !== 3 || text.shape[0] !== B || (!Array.isArray(width) && text.shape[2] !== width)) {
     fail('encoderHiddenStates', text.shape, `it must be [${B}, L, ${width}]`);

@@ -1,17 +1,17 @@
-/** `config.json` of a UNet3D, typed: every option of the two upstream classes that the supported blocks have. */
+/** `config.json` of a UNet, typed: every option of the upstream classes (see `family.ts`) that the supported blocks have. */
 import { InputError } from '../../errors.js';
 import { type ActivationName, activationName } from '../layers/activation.js';
 import type { JsonObject } from '../weights/pretrained.js';
-import { type BlockKind, DOWN_BLOCKS, MID_BLOCKS, UP_BLOCKS } from './block-types.js';
+import { type BlockDims, blockNames, DOWN_BLOCKS, MID_BLOCKS, UP_BLOCKS } from './block-types.js';
 import { ConfigReader } from './config-reader.js';
-import { DIFFUSERS_KEYS, detectFamily, type UNet3DFamily } from './family.js';
+import { DIFFUSERS_KEYS, detectFamily, type UNet3DFamily, type UNetFamily } from './family.js';
 
 /** One value, or one a level (from the highest resolution down). */
 export type PerLevel<T> = T | T[];
 
-/** A UNet3D's options, named as in diffusers' JSON but camelCased. Defaults are those of the family's class. */
+/** A UNet's options, named as in diffusers' JSON but camelCased. Defaults are those of the family's class. */
 export interface UNet3DConfig {
-  family: UNet3DFamily;
+  family: UNetFamily;
   sampleSize: number | number[] | null;
   inChannels: number;
   outChannels: number;
@@ -72,12 +72,30 @@ export function parseUNet3DConfig(
   json: JsonObject,
   { family, source = "the UNet's config" }: ParseOptions = {},
 ): UNet3DConfig {
-  const kind = family ?? detectFamily(json);
+  return parseUNetConfig(json, family ?? detectFamily(json), source);
+}
+
+/** The same for a family that is known. */
+export function parseUNetConfig(json: JsonObject, family: UNetFamily, source: string): UNet3DConfig {
+  checkClass(json, family, source);
   const read = new ConfigReader(json, source);
-  const config = kind === 'show1' ? show1Config(read) : diffusersConfig(read);
+  const config = family === 'diffusers' ? diffusersConfig(read) : fullConfig(read, family);
   read.finish();
   checkLevels(config, source);
   return config;
+}
+
+const classOf = (family: UNetFamily) => (family === 'image' ? 'UNet2DConditionModel' : 'UNet3DConditionModel');
+
+/** A config that names the other class is the wrong file; most often an image model where a video model is wanted. */
+function checkClass(json: JsonObject, family: UNetFamily, source: string): void {
+  const given = json._class_name;
+  const wanted = classOf(family);
+  if (given !== classOf(family === 'image' ? 'show1' : 'image')) return;
+  throw new InputError(
+    `${source} is the config of a ${given}, not of a ${wanted}.${family === 'image' ? '' : ' Inflate the image model first: show1 convert inflate.'}`,
+    { code: 'model.config-class', value: given, wanted },
+  );
 }
 
 const LATENT_DOWN = ['CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'DownBlock3D'];
@@ -101,24 +119,34 @@ function commonConfig(read: ConfigReader) {
   };
 }
 
-/** The class of github.com/showlab/Show-1, `showone/models/unet_3d_condition.py`. */
-function show1Config(read: ConfigReader): UNet3DConfig {
+/**
+ * The class of github.com/showlab/Show-1, `showone/models/unet_3d_condition.py`, and diffusers' UNet2DConditionModel
+ * (0.19.3), `models/unet_2d_condition.py`, which it was made from.
+ */
+function fullConfig(read: ConfigReader, family: 'show1' | 'image'): UNet3DConfig {
+  const dims: BlockDims = family === 'image' ? '2D' : '3D';
+  const own = (names: string[]) => names.map(name => name.replace('3D', dims));
   const actOrNull = (key: string) => {
     const value = read.raw(key, null);
     return value === null ? null : activationName(value, `${read.source}: ${key}`);
   };
-  // Passed around upstream without an effect on these blocks in float32.
-  for (const key of ['dual_cross_attention', 'upcast_attention']) read.flag(key, false);
+  read.flag('upcast_attention', false); // without an effect in float32
+  if (family === 'image') read.fixed('dual_cross_attention', false);
+  else read.flag('dual_cross_attention', false); // passed around upstream without an effect
   read.fixed('addition_time_embed_dim', null);
   read.fixed('time_embedding_type', 'positional');
   const encoderHidDim = read.countOrNull('encoder_hid_dim');
   const encoderHidDimType = read.choice('encoder_hid_dim_type', [null, 'text_proj'] as const, null);
   return {
-    family: 'show1',
+    family,
     ...commonConfig(read),
-    downBlockTypes: read.choices('down_block_types', Object.keys(DOWN_BLOCKS), LATENT_DOWN),
-    midBlockType: read.choice('mid_block_type', [...Object.keys(MID_BLOCKS), null], 'UNetMidBlock3DCrossAttn'),
-    upBlockTypes: read.choices('up_block_types', Object.keys(UP_BLOCKS), LATENT_UP),
+    downBlockTypes: read.choices('down_block_types', blockNames(DOWN_BLOCKS, dims), own(LATENT_DOWN)),
+    midBlockType: read.choice(
+      'mid_block_type',
+      [...blockNames(MID_BLOCKS, dims), null],
+      `UNetMidBlock${dims}CrossAttn`,
+    ),
+    upBlockTypes: read.choices('up_block_types', blockNames(UP_BLOCKS, dims), own(LATENT_UP)),
     centerInputSample: read.flag('center_input_sample', false),
     flipSinToCos: read.flag('flip_sin_to_cos', true),
     freqShift: read.number('freq_shift', 0),
@@ -151,19 +179,17 @@ function show1Config(read: ConfigReader): UNet3DConfig {
     convOutKernel: read.odd('conv_out_kernel', 3),
     midBlockOnlyCrossAttention: read.choice('mid_block_only_cross_attention', [null, true, false] as const, null),
     crossAttentionNorm: read.choice('cross_attention_norm', [null, 'group_norm', 'layer_norm'] as const, null),
-    transformerIn: read.flag('transfromer_in_opt', false),
+    transformerIn: family === 'show1' && read.flag('transfromer_in_opt', false),
   };
 }
 
 /** The class of diffusers itself (0.19.3), `models/unet_3d_condition.py`: few options, the rest fixed as below. */
 function diffusersConfig(read: ConfigReader): UNet3DConfig {
-  const latent = (blocks: Record<string, BlockKind>) =>
-    Object.keys(blocks).filter(name => blocks[name]!.sampler === 'conv');
   return {
     family: 'diffusers',
     ...commonConfig(read),
-    downBlockTypes: read.choices('down_block_types', latent(DOWN_BLOCKS), LATENT_DOWN),
-    upBlockTypes: read.choices('up_block_types', latent(UP_BLOCKS), LATENT_UP),
+    downBlockTypes: read.choices('down_block_types', blockNames(DOWN_BLOCKS, '3D', 'conv'), LATENT_DOWN),
+    upBlockTypes: read.choices('up_block_types', blockNames(UP_BLOCKS, '3D', 'conv'), LATENT_UP),
     layersPerBlock: read.count('layers_per_block', 2),
     crossAttentionDim: read.count('cross_attention_dim', 1024),
     attentionHeadDim: read.count('attention_head_dim', 64),
@@ -245,10 +271,11 @@ const SPELLING: Partial<Record<keyof UNet3DConfig, string>> = { transformerIn: '
 
 /** The config as diffusers writes it: all of the class's keys, so that the family is recognised when read again. */
 export function unet3dConfigJson(config: UNet3DConfig): JsonObject {
-  const json: JsonObject = { _class_name: 'UNet3DConditionModel', _diffusers_version: '0.19.3' };
+  const json: JsonObject = { _class_name: classOf(config.family), _diffusers_version: '0.19.3' };
   for (const [name, value] of Object.entries(config) as [keyof UNet3DConfig, unknown][]) {
     const key = SPELLING[name] ?? name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
     if (name === 'family' || (config.family === 'diffusers' && !DIFFUSERS_KEYS.has(key))) continue;
+    if (config.family === 'image' && name === 'transformerIn') continue;
     json[key] = value;
   }
   return json;

@@ -4,6 +4,12 @@ import type { JsonObject } from '../weights/pretrained.js';
 /** `show1`: github.com/showlab/Show-1. `diffusers`: the library's own (ModelScope, zeroscope; Show-1's last stage). */
 export type UNet3DFamily = 'show1' | 'diffusers';
 
+/**
+ * `image`: diffusers' UNet2DConditionModel (DeepFloyd IF, Stable Diffusion), whose layers and options are those of Show-1's
+ * class without the temporal ones.
+ */
+export type UNetFamily = UNet3DFamily | 'image';
+
 /** Every option of diffusers' class (`time_cond_proj_dim` came after 0.19). */
 export const DIFFUSERS_KEYS: ReadonlySet<string> = new Set([
   'sample_size',

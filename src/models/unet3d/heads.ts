@@ -5,6 +5,7 @@
  * | | spatial added-KV | spatial transformer | temporal |
  * | --- | --- | --- | --- |
  * | Show-1's class | size | number | number |
+ * | diffusers' image class | size | number | |
  * | diffusers' class | | size | size |
  */
 import { InputError } from '../../errors.js';

@@ -12,7 +12,7 @@ import type { LevelHeads } from './heads.js';
 /** Dropout of temporal convolutions, hard-coded upstream; active only inside the engine's `withDropout`. */
 const TEMPORAL_DROPOUT = 0.1;
 
-/** What all layers of a video have in common. */
+/** What all layers of a video have in common. Frames of an image model are images of their own. */
 export interface VideoContext {
   frames: number;
   /** Time embedding [B, D]. */
@@ -60,8 +60,14 @@ export function resnet(
   });
 }
 
-export function temporalConv({ channels }: LevelConfig): TemporalConvLayer {
-  return new TemporalConvLayer(channels, channels, TEMPORAL_DROPOUT);
+/** An image model has no temporal layers. */
+const isImage = ({ config }: LevelConfig): boolean => config.family === 'image';
+
+/** `count` temporal convolutions; none in an image model. */
+export function temporalConvs(level: LevelConfig, count: number): TemporalConvLayer[] {
+  const { channels } = level;
+  const make = () => new TemporalConvLayer(channels, channels, TEMPORAL_DROPOUT);
+  return isImage(level) ? [] : Array.from({ length: count }, make);
 }
 
 export function spatialAttention(level: LevelConfig): SpatialAttention {
@@ -89,6 +95,9 @@ export function spatialAttention(level: LevelConfig): SpatialAttention {
   });
 }
 
-export function temporalAttention({ config, channels, heads }: LevelConfig): TransformerTemporalModel {
-  return new TransformerTemporalModel({ channels, ...heads.temporal, normGroups: config.normNumGroups });
+/** `count` temporal transformers; none in an image model. */
+export function temporalAttentions(level: LevelConfig, count: number): TransformerTemporalModel[] {
+  const { config, channels, heads } = level;
+  const make = () => new TransformerTemporalModel({ channels, ...heads.temporal, normGroups: config.normNumGroups });
+  return isImage(level) ? [] : Array.from({ length: count }, make);
 }

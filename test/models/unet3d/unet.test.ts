@@ -120,11 +120,11 @@ describe('UNet3DConditionModel', () => {
     const out = tf.tidy(() => unet.forward(x, steps, text));
     expect(maxDifference(out, expected)).toBe(0);
     expect(seen).toEqual([
-      ['DownBlock3D', 3],
-      ['DownBlock3D', 3],
-      ['MidBlock3D', 3],
-      ['UpBlock3D', 5],
-      ['UpBlock3D', 5],
+      ['DownBlock', 3],
+      ['DownBlock', 3],
+      ['MidBlock', 3],
+      ['UpBlock', 5],
+      ['UpBlock', 5],
     ]);
     unet.dispose();
   });

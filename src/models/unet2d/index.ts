@@ -1,0 +1,1 @@
+export { UNet2DConditionModel } from './unet.js';
