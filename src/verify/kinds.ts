@@ -14,6 +14,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   unet3d: { weights: true, load: async () => (await import('./unet.js')).verifyUnet },
   inflate: { weights: true, load: async () => (await import('./inflate.js')).verifyInflate },
   t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
+  trajectory: { weights: false, load: async () => (await import('./trajectory.js')).verifyTrajectory },
 };
 
 /** Kinds that are known but that this version has no model for, with the reason. */
@@ -21,5 +22,4 @@ export const SKIPPED_KINDS: Readonly<Record<string, string>> = {
   autoencoder_kl: 'this version has no AutoencoderKL',
   clip: 'this version has no CLIP',
   clip_text: 'this version has no CLIP text encoder',
-  trajectory: 'this version samples the base stage only; whole pipelines with recorded noise are not replayed',
 };
