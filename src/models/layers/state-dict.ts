@@ -23,15 +23,36 @@ export interface StateDictReport {
 /** Names shown a category in a message; the error's data holds all. */
 const SHOWN = 20;
 
+/** Which tensor of a source belongs to which parameter. */
+export interface StateDictMatch extends StateDictReport {
+  /** Parameter to tensor. */
+  tensorOf: Map<string, string>;
+}
+
 /**
  * Fills `parameters` from `source`.
- * @throws InputError listing missing names, unexpected names and wrong shapes together, with the file
+ * @throws InputError as `matchStateDict`
  */
 export async function loadStateDict(
   parameters: ReadonlyMap<string, Parameter>,
   source: WeightSource,
-  { strict = true, rename = name => name, mayMiss = () => false }: LoadOptions,
+  options: LoadOptions,
 ): Promise<StateDictReport> {
+  const { tensorOf, missing, unexpected } = matchStateDict(parameters, source, options);
+  const staging = new Staging();
+  for (const [name, tensor] of tensorOf) parameters.get(name)!.load(await readFloats(source, tensor, staging));
+  return { missing, unexpected };
+}
+
+/**
+ * Finds each parameter's tensor by name and checks its shape; reads no values.
+ * @throws InputError listing missing names, unexpected names and wrong shapes together, with the file
+ */
+export function matchStateDict(
+  parameters: ReadonlyMap<string, Parameter>,
+  source: WeightSource,
+  { strict = true, rename = name => name, mayMiss = () => false }: LoadOptions,
+): StateDictMatch {
   const tensorOf = new Map<string, string>();
   const unexpected: string[] = [];
   for (const tensor of source.names()) {
@@ -51,13 +72,15 @@ export async function loadStateDict(
   if (mismatched.length || (strict && (lacking.length || unexpected.length))) {
     throw misfit(parameters.size, source, lacking, unexpected, mismatched);
   }
-  const staging = new Staging();
-  for (const [name, tensor] of tensorOf) parameters.get(name)!.load(await readFloats(source, tensor, staging));
-  return { missing, unexpected };
+  return { tensorOf, missing, unexpected };
 }
 
-/** Values of one tensor: as bytes of the file where it holds floats, else converted. */
-async function readFloats(source: WeightSource, tensor: string, staging: Staging): Promise<Float32Array | FloatBytes> {
+/** Values of one tensor: as bytes of the file where it holds floats, else converted. Valid until `staging` serves again. */
+export async function readFloats(
+  source: WeightSource,
+  tensor: string,
+  staging: Staging,
+): Promise<Float32Array | FloatBytes> {
   if (source.readBytes && isFloatFormat(source.info(tensor).dtype)) return source.readBytes(tensor, staging);
   const data = await source.read(tensor);
   return data instanceof Float32Array ? data : Float32Array.from(data);

@@ -6,6 +6,7 @@ import { allocate, DTYPE_BYTES, decode, isFloatFormat, isPlain } from './dtypes.
 import { type Header, type HeaderTensor, headerLength, parseHeader } from './header.js';
 import { isPickleName, pickleError, wrongKind } from './refuse.js';
 import {
+  checkRows,
   type FloatBytes,
   missingTensor,
   type Staging,
@@ -99,10 +100,27 @@ export class SafetensorsFile implements WeightSource {
     const { dtype, begin, end } = this.tensor(name);
     if (!isFloatFormat(dtype)) throw new Error(`readBytes: tensor "${name}" of ${this.file} is ${dtype}`);
     const bytes = staging.take(end - begin);
+    const reads: Promise<void>[] = []; // all asked for at once: they go on while JavaScript waits for TensorFlow
     for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-      await this.fill(name, bytes.subarray(at, at + CHUNK_BYTES), this.dataStart + begin + at);
+      reads.push(this.fill(name, bytes.subarray(at, at + CHUNK_BYTES), this.dataStart + begin + at));
     }
+    await Promise.all(reads);
     return { dtype, bytes };
+  }
+
+  async readRows(name: string, rows: readonly number[]): Promise<WeightArray> {
+    const { dtype, shape, begin } = this.tensor(name);
+    checkRows(name, this.file, shape, rows);
+    const width = shape.slice(1).reduce((product, n) => product * n, 1);
+    const bytes = width * DTYPE_BYTES[dtype]!;
+    const where = `tensor "${name}" of ${this.file}`;
+    const out = allocate(dtype, rows.length * width, where);
+    const stored = isPlain(dtype) ? new Uint8Array(out.buffer) : new Uint8Array(rows.length * bytes);
+    const read = (row: number, i: number) =>
+      this.fill(name, stored.subarray(i * bytes, (i + 1) * bytes), this.dataStart + begin + row * bytes);
+    await Promise.all(rows.map(read));
+    if (!isPlain(dtype)) decode(dtype, stored, out, 0, where);
+    return out;
   }
 
   private async fill(name: string, into: Uint8Array, position: number): Promise<void> {

@@ -71,6 +71,10 @@ export class ShardedSafetensors implements WeightSource {
     return this.of(name).readSync(name);
   }
 
+  async readRows(name: string, rows: readonly number[]): Promise<WeightArray> {
+    return this.of(name).readRows(name, rows);
+  }
+
   async readBytes(name: string, staging: Staging): Promise<FloatBytes> {
     return this.of(name).readBytes(name, staging);
   }

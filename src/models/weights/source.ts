@@ -39,6 +39,11 @@ export interface WeightSource {
   /** Reads one tensor, row-major. @throws InputError when there is no such tensor or the file cannot be read */
   read(name: string): Promise<WeightArray>;
   readSync?(name: string): WeightArray;
+  /**
+   * Reads some rows (first axis) of a tensor, in the order asked for, without touching the others: [rows, …rest].
+   * @throws InputError when there is no such tensor or row
+   */
+  readRows(name: string, rows: readonly number[]): Promise<WeightArray>;
   /** Reads one F32, F16 or BF16 tensor without converting it; valid until the next use of `staging`. */
   readBytes?(name: string, staging: Staging): Promise<FloatBytes>;
   /** Releases the files; safe to call twice. */
@@ -66,8 +71,29 @@ export function memorySource(
     },
     readSync: name => get(name).data,
     read: async name => get(name).data,
+    readRows: async (name, rows) => {
+      const { shape, data } = get(name);
+      checkRows(name, label, shape, rows);
+      const width = shape.slice(1).reduce((product, n) => product * n, 1);
+      const out = new (data.constructor as new (length: number) => WeightArray)(rows.length * width);
+      for (const [i, row] of rows.entries()) out.set(data.subarray(row * width, (row + 1) * width), i * width);
+      return out;
+    },
     close: () => {},
   };
+}
+
+/** @throws InputError when one of `rows` is not a row of a tensor of `shape` */
+export function checkRows(name: string, file: string, shape: readonly number[], rows: readonly number[]): void {
+  const count = shape[0] ?? 0;
+  const bad = rows.find(row => !Number.isInteger(row) || row < 0 || row >= count);
+  if (bad === undefined) return;
+  throw new InputError(`Tensor "${name}" of ${file} has no row ${bad}: its shape is [${shape}].`, {
+    code: 'weights.row',
+    name,
+    file,
+    row: bad,
+  });
 }
 
 /** The error for a tensor that is not there, naming some that are. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../../src/errors.js';
 import { openSafetensors, writeSafetensors, writeShardedSafetensors } from '../../../src/models/weights/safetensors.js';
+import { memorySource } from '../../../src/models/weights/source.js';
 import { fileBytes, rawFile, tempFolder, thrown } from './files.js';
 
 const f32 = (...values: number[]) => Float32Array.from(values);
@@ -57,6 +58,43 @@ describe('reading', () => {
     const values = await reader.read('x');
     expect([values.length, values[0], values[n - 2], values[n - 1]]).toEqual([n, 1, 1, 2]);
     reader.close();
+  });
+
+  it.each([
+    ['F32', f32(1, 2, 3, 4, 5, 6), f32(5, 6, 1, 2, 5, 6)],
+    ['F16', Uint16Array.of(0x3c00, 0x4000, 0, 0, 0xc080, 0x3e00), f32(-2.25, 1.5, 1, 2, -2.25, 1.5)],
+    ['I64', BigInt64Array.of(1n, 2n, 3n, 4n, -5n, 6n), Int32Array.of(-5, 6, 1, 2, -5, 6)],
+  ])('reads the rows of a %s matrix that are asked for, in that order', async (dtype, stored, expected) => {
+    const reader = openSafetensors(single(dtype, stored, [3, 2]));
+    expect(await reader.readRows('x', [2, 0, 2])).toEqual(expected);
+    expect((await reader.readRows('x', [])).length).toBe(0);
+    for (const row of [3, -1, 0.5]) {
+      expect((await thrown(() => reader.readRows('x', [0, row]))).message).toMatch(
+        `has no row ${row}: its shape is [3,2]`,
+      );
+    }
+    reader.close();
+  });
+
+  it('reads rows from shards and from memory, and no other part of the file', async () => {
+    const dir = tempFolder();
+    const table = Float32Array.from({ length: 12 }, (_, i) => i);
+    const entries = [
+      { name: 'a', shape: [2], data: f32(1, 2) },
+      { name: 'table', shape: [4, 3], data: table },
+    ];
+    await writeShardedSafetensors(dir, 'model', entries, { maxShardBytes: 8 });
+    const expected = f32(9, 10, 11, 3, 4, 5);
+    const shards = openSafetensors(dir);
+    const file = shards.info('table').file;
+    expect(await shards.readRows('table', [3, 1])).toEqual(expected);
+    truncateSync(file, statSync(file).size - 12); // the last row is gone, the others are there
+    expect(await shards.readRows('table', [1])).toEqual(f32(3, 4, 5));
+    expect((await thrown(() => shards.readRows('table', [3]))).message).toMatch(/became shorter/);
+    shards.close();
+    const memory = memorySource({ table: { shape: [4, 3], data: table } });
+    expect(await memory.readRows('table', [3, 1])).toEqual(expected);
+    expect((await thrown(() => memory.readRows('table', [4]))).message).toMatch(/has no row 4/);
   });
 
   it('opens with an offset that is no multiple of the element size', async () => {
