@@ -13,6 +13,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   piece: { weights: true, load: async () => (await import('./pieces.js')).verifyPiece },
   unet3d: { weights: true, load: async () => (await import('./unet.js')).verifyUnet },
   inflate: { weights: true, load: async () => (await import('./inflate.js')).verifyInflate },
+  clip_text: { weights: true, load: async () => (await import('./clip.js')).verifyClipText },
+  clip: { weights: true, load: async () => (await import('./clip.js')).verifyClip },
   t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
   trajectory: { weights: false, load: async () => (await import('./trajectory.js')).verifyTrajectory },
 };
@@ -20,6 +22,4 @@ export const KINDS: Readonly<Record<string, Kind>> = {
 /** Kinds that are known but that this version has no model for, with the reason. */
 export const SKIPPED_KINDS: Readonly<Record<string, string>> = {
   autoencoder_kl: 'this version has no AutoencoderKL',
-  clip: 'this version has no CLIP',
-  clip_text: 'this version has no CLIP text encoder',
 };

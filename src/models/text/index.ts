@@ -1,3 +1,6 @@
+export { type ClipTextConfig, parseClipTextConfig } from './clip-config.js';
+export { CLIPTextModel } from './clip-text.js';
+export type { ClipTextOutput } from './clip-transformer.js';
 export { cleanPrompt, TextConditioner, type TextConditionerOptions, type TextEncoder } from './encode.js';
 export { type TextFolders, type TextLocation, textFolders, textFoldersIn } from './folders.js';
 export { T5EncoderModel } from './t5.js';
