@@ -31,6 +31,12 @@ export interface ClipReader {
   stats(): { decoded: number; hits: number; cachedClips: number; cachedBytes: number };
 }
 
+/** Frames a second: wanted, and the clip's own. */
+interface Rate {
+  fps: number;
+  sourceFps: number;
+}
+
 /** A longer video is never decoded whole: the first sample would have to wait for its end. */
 const MAX_WHOLE_SECONDS = 120;
 
@@ -67,14 +73,22 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     throw error;
   };
 
-  const readWindow = (index: number, fps: number, offset: number): Promise<Frames> =>
+  const readWindow = (index: number, { fps, sourceFps }: Rate, offset: number): Promise<Frames> =>
     limit(async () => {
-      const clip = await decode(entries[index]!.path, { size, fit: options.fit, fps, frames, offset, signal });
+      const clip = await decode(entries[index]!.path, {
+        size,
+        fit: options.fit,
+        fps,
+        sourceFps,
+        frames,
+        offset,
+        signal,
+      });
       decoded++;
       return clip;
     });
 
-  const readWhole = (index: number, fps: number, total: number): Promise<Frames> => {
+  const readWhole = (index: number, { fps, sourceFps }: Rate, total: number): Promise<Frames> => {
     // A container without a stated length (a live recording) is read up to a bound.
     const bound = total > 0 ? {} : { frames: 64 * frames, exact: false };
     const cached = cache.get(index);
@@ -86,10 +100,10 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     if (running) return running;
     const job = limit(async () => {
       const { path } = entries[index]!;
-      const clip = await decode(path, { size, fit: options.fit, fps, signal, ...bound });
+      const clip = await decode(path, { size, fit: options.fit, fps, sourceFps, signal, ...bound });
       if (clip.frames < frames) {
         // Asking for the exact number makes ffmpeg.ts find out whether the clip is cut or merely short.
-        await decode(path, { size, fit: options.fit, fps, frames, signal });
+        await decode(path, { size, fit: options.fit, fps, sourceFps, frames, signal });
         throw clipError('video.too-short', path, `has ${clip.frames} frames, ${frames} are needed`, {
           got: clip.frames,
         });
@@ -109,19 +123,20 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
       if (failed.has(index)) throw failed.get(index);
       const { seconds, fps: ownRate } = await info(index);
       const fps = options.fps ?? ownRate;
+      const rate = { fps, sourceFps: ownRate };
       const total = Math.round(seconds * fps);
       const fits = total * bytesPerFrame * entries.length <= options.cacheBytes && seconds <= MAX_WHOLE_SECONDS;
       if (total <= 2 * frames || fits) {
-        const clip = await readWhole(index, fps, total);
+        const clip = await readWhole(index, rate, total);
         return sliceFrames(clip, chooseOffset(clip.frames - frames + 1), frames);
       }
       const offset = chooseOffset(total - frames + 1);
       try {
-        return await readWindow(index, fps, offset);
+        return await readWindow(index, rate, offset);
       } catch (error) {
         // The stated length may promise more than there is: the start of the clip is the second choice, for every run alike.
         if (offset === 0 || clipProblem(error) === undefined) throw error;
-        return readWindow(index, fps, 0);
+        return readWindow(index, rate, 0);
       }
     },
     stats: () => ({ decoded, hits, cachedClips: cache.size, cachedBytes: cache.bytes }),

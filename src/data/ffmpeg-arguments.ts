@@ -10,6 +10,8 @@ export interface DecodeOptions {
   fit?: 'crop' | 'pad' | 'stretch';
   /** Resampled to this rate (nearest frame in time); default: the clip's own rate. */
   fps?: number;
+  /** The clip's own rate where the caller knows it; else it is looked up when `fps` is given. */
+  sourceFps?: number;
   /** Number of frames; default: all that there are. */
   frames?: number;
   /** Seconds from the clip's start; default 0. */
@@ -36,6 +38,15 @@ export interface EncodeOptions {
   /** Integer enlargement without smoothing, so that a 16x16 video can be seen; default 1. */
   scale?: number;
   signal?: AbortSignal;
+}
+
+/**
+ * Filters that bring a clip to another rate: output frame k is the frame nearest in time to k/fps. To a lower rate, ffmpeg's
+ * `fps` alone would take the last frame before (k + ½)/fps, and 32 fps become 8 fps as frames 1, 5, 9 … instead of 0, 4, 8 ….
+ */
+export function rateFilter(fps: number, sourceFps: number): string[] {
+  if (fps >= sourceFps) return [`fps=${fps}`];
+  return [`setpts=PTS-${(0.5 / sourceFps).toFixed(9)}/TB`, `fps=${fps}:round=up`];
 }
 
 /** Filters that bring a frame to the wanted size. */

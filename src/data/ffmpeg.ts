@@ -14,6 +14,7 @@ import {
   type EncodeOptions,
   encodeArguments,
   encodeFormat,
+  rateFilter,
   sizeFilter,
 } from './ffmpeg-arguments.js';
 import {
@@ -179,7 +180,11 @@ export async function decode(path: string, options: DecodeOptions = {}): Promise
   checkDecodeOptions(path, options);
   await checkFile(path);
   prepare();
-  const size = options.size ?? (await probe(path));
+  const { fps, sourceFps } = options;
+  const known = options.size !== undefined && (fps === undefined || sourceFps !== undefined);
+  const info = known ? undefined : await probe(path);
+  const size = options.size ?? info!;
+  const rate = fps === undefined ? [] : rateFilter(fps, sourceFps ?? info!.fps);
   const start = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
   const maxBytes = options.maxBytes ?? 2 * 2 ** 30;
   const most = Math.floor(maxBytes / frameBytes(size));
@@ -192,7 +197,7 @@ export async function decode(path: string, options: DecodeOptions = {}): Promise
     .inputOptions([...QUIET, '-threads', '1', ...(start > 0 ? ['-ss', start.toFixed(6)] : [])])
     .outputOptions(['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)])
     .outputOptions(['-f', 'rawvideo', '-pix_fmt', 'rgb24'])
-    .videoFilters([...(options.fps === undefined ? [] : [`fps=${options.fps}`]), ...sizeFilter(options)])
+    .videoFilters([...rate, ...sizeFilter(options)])
     .output(output.stream);
 
   const { stderr, error } = await run(command, options.signal, output.stream);

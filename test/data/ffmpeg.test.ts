@@ -103,9 +103,9 @@ describe('decode', () => {
     expect(await numbers({})).toEqual(Array.from({ length: 24 }, (_, i) => i));
     expect(await numbers({ fps: 8, frames: 4, offset: 5 })).toEqual([5, 6, 7, 8]);
     expect(await numbers({ fps: 8, frames: 3, start: 2.5 })).toEqual([20, 21, 22]);
-    const halved = await numbers({ fps: 4 });
-    expect(halved).toHaveLength(12);
-    expect(halved.slice(1).map((value, i) => value - halved[i]!)).toEqual(Array(11).fill(2));
+    expect(await numbers({ fps: 4 })).toEqual(Array.from({ length: 12 }, (_, i) => 2 * i));
+    expect(await numbers({ fps: 4, frames: 3, offset: 2 })).toEqual([4, 6, 8]);
+    expect(await numbers({ fps: 2 })).toEqual([0, 4, 8, 12, 16, 20]);
     expect(await numbers({ fps: 16 })).toHaveLength(48);
   });
 
