@@ -15,11 +15,10 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   inflate: { weights: true, load: async () => (await import('./inflate.js')).verifyInflate },
   clip_text: { weights: true, load: async () => (await import('./clip.js')).verifyClipText },
   clip: { weights: true, load: async () => (await import('./clip.js')).verifyClip },
+  autoencoder_kl: { weights: true, load: async () => (await import('./vae.js')).verifyAutoencoder },
   t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
   trajectory: { weights: false, load: async () => (await import('./trajectory.js')).verifyTrajectory },
 };
 
 /** Kinds that are known but that this version has no model for, with the reason. */
-export const SKIPPED_KINDS: Readonly<Record<string, string>> = {
-  autoencoder_kl: 'this version has no AutoencoderKL',
-};
+export const SKIPPED_KINDS: Readonly<Record<string, string>> = {};
