@@ -4,25 +4,12 @@
  */
 import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
+import { type CodecOptions, VideoCodec } from '../models/vae/index.js';
 import { bicubicUpsample } from './bicubic.js';
 import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions } from './denoise.js';
 import { seededNoise } from './noise.js';
 
-/** The part of the VAE's video codec that the sampler uses. */
-export interface LatentCodec {
-  /** Channels of a latent. */
-  readonly latentChannels: number;
-  /** Pixels a latent's side. */
-  readonly downsampleFactor: number;
-  /** video [B, F, H, W, 3] in [-1, 1], noise [B, F, h, w, latent] -> scaled latents [B, F, h, w, latent] */
-  encode(video: Tensor, noise: Tensor): Promise<Tensor>;
-  /** scaled latents [B, F, h, w, latent] -> [B, F, H, W, 3] */
-  decode(latents: Tensor): Promise<Tensor>;
-}
-
-export interface Sr2SamplerOptions extends DenoiserOptions {
-  codec: LatentCodec;
-}
+export interface Sr2SamplerOptions extends DenoiserOptions, Pick<CodecOptions, 'vae' | 'slice' | 'tile'> {}
 
 export interface TranslateOptions extends SamplingOptions {
   /** The video at its final size, [B, F, H, W, 3] in [-1, 1]. */
@@ -38,9 +25,11 @@ export interface Sr2Options extends TranslateOptions {
 
 export class Sr2Sampler {
   private readonly denoiser: Denoiser;
+  private readonly codec: VideoCodec;
 
   constructor(private readonly options: Sr2SamplerOptions) {
     this.denoiser = new Denoiser(options);
+    this.codec = new VideoCodec(options);
   }
 
   /**
@@ -59,7 +48,7 @@ export class Sr2Sampler {
   /** Translates a video that has its final size. @returns [B, F, H, W, 3] in about [-1, 1]; belongs to the caller */
   async translate(request: TranslateOptions): Promise<Tensor> {
     const { video, strength = 0.8, steps, seeds, noise = seededNoise(seeds) } = request;
-    const { codec } = this.options;
+    const { vae } = this.options;
     const { scheduler } = this.denoiser;
     const [B, F, H, W] = video.shape as [number, number, number, number, number];
     checkRequest('sr2', B, request);
@@ -74,17 +63,19 @@ export class Sr2Sampler {
         code: 'infer.strength',
       });
     }
-    const factor = codec.downsampleFactor;
-    const shape = [B, F, Math.floor(H / factor), Math.floor(W / factor), codec.latentChannels];
+    const factor = vae.downsampleFactor;
+    const shape = [B, F, Math.floor(H / factor), Math.floor(W / factor), vae.config.latentChannels];
     const vaeNoise = noise('vae noise', shape);
-    const latents = await codec.encode(video, vaeNoise).finally(() => vaeNoise.dispose());
+    const latents = await this.codec.encode(video, vaeNoise).finally(() => vaeNoise.dispose());
     const start = tf.tidy(() => scheduler.addNoise(latents, noise('latent noise', shape), timesteps[0]!));
     latents.dispose();
     const result = await this.denoiser.run({ ...request, start, timesteps, noise, purpose: 'sr2 ' });
-    return codec.decode(result).finally(() => result.dispose());
+    return this.codec.decode(result).finally(() => result.dispose());
   }
 
+  /** Frees the compiled functions; UNet and autoencoder stay the caller's. */
   dispose(): void {
     this.denoiser.dispose();
+    this.codec.dispose();
   }
 }

@@ -10,7 +10,7 @@ import type { NoiseSource } from '../infer/noise.js';
 import { Sr1Sampler } from '../infer/sr1.js';
 import { Sr2Sampler } from '../infer/sr2.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
-import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
+import { AutoencoderKL } from '../models/vae/index.js';
 import type { JsonObject } from '../models/weights/pretrained.js';
 import { openSafetensors } from '../models/weights/safetensors.js';
 import { hostValue, readTensor, toChannelsFirst, toChannelsLast } from './tensors.js';
@@ -63,8 +63,7 @@ export async function verifyTrajectory(fixture: Fixture): Promise<CheckResult> {
     if (io.has('in.video_uint8')) {
       const vae = keep(owned, new AutoencoderKL(meta.vae_config ?? {}, { source: `fixture ${name}` }));
       await loadFrom(join(fixture.dir, meta.weights_file.vae ?? ''), vae);
-      const codec = keep(owned, new VideoCodec({ vae }));
-      const sampler = keep(owned, new Sr2Sampler({ unet, scheduler, codec }));
+      const sampler = keep(owned, new Sr2Sampler({ unet, scheduler, vae }));
       const frames = tf.tidy(() => readTensor(io, 'in.video_uint8').div(127.5).sub(1).expandDims(0)); // [1, F, H, W, 3]
       video = await sampler.translate({ ...request, video: keep(owned, frames), strength: meta.strength });
     } else if (io.has('in.image')) {
