@@ -9,7 +9,7 @@ export { geglu } from './ops/geglu.js';
 export { type GroupNormOptions, groupNorm, type NormActivation } from './ops/group-norm.js';
 export { layerNorm } from './ops/layer-norm.js';
 export { linear } from './ops/linear.js';
-export { avgPool2x, resizeBilinear, upsampleNearest, upsampleNearest2x } from './ops/resize.js';
+export { avgPool2x, resizeBicubic, resizeBilinear, upsampleNearest, upsampleNearest2x } from './ops/resize.js';
 export { rmsNorm } from './ops/rms-norm.js';
 export { temporalConv } from './ops/temporal-conv.js';
 export { foldKey, randomNormal, randomUniform, rngKey, rngKeyWords } from './random.js';

@@ -1,4 +1,4 @@
-/** Resampling of images: nearest up, average-pool down, bilinear with and without aligned corners. All [N, H, W, C]. */
+/** Resampling of images: nearest up, average-pool down, bilinear with and without aligned corners, bicubic. All [N, H, W, C]. */
 import { defineOp } from '../define-op.js';
 import { boolAttr, intAttr, raw, stringAttr, T } from '../raw.js';
 import { type Tensor, tf } from '../tf.js';
@@ -92,4 +92,32 @@ const bilinear = defineOp<'x', { height: number; width: number; alignCorners: bo
  */
 export function resizeBilinear(x: Tensor, [height, width]: [number, number], { alignCorners = false } = {}): Tensor {
   return bilinear({ x }, { height, width, alignCorners });
+}
+
+const bicubic = defineOp<'x', { height: number; width: number }>({
+  name: 'Show1ResizeBicubic',
+  inputs: ['x'],
+  forward: ({ x }, { height, width }) => [
+    raw(
+      'ResizeBicubic',
+      [T(x), boolAttr('align_corners', false), boolAttr('half_pixel_centers', true)],
+      [x, tf.tensor1d([height, width], 'int32')],
+    ),
+  ],
+  backward: (dy, { x }) => ({
+    x: () =>
+      raw(
+        'ResizeBicubicGrad',
+        [T(dy), boolAttr('align_corners', false), boolAttr('half_pixel_centers', true)],
+        [dy, x],
+      ),
+  }),
+});
+
+/**
+ * Bicubic with Keys' kernel (a = -0.5) and weights renormalised at the border: what PIL does when it enlarges, without the
+ * rounding to 8 bits. @param x [N, H, W, C]  @returns [N, height, width, C]
+ */
+export function resizeBicubic(x: Tensor, [height, width]: [number, number]): Tensor {
+  return bicubic({ x }, { height, width });
 }

@@ -10,6 +10,7 @@ import {
   layerNorm,
   linear,
   quickGelu,
+  resizeBicubic,
   resizeBilinear,
   rmsNorm,
   silu,
@@ -87,6 +88,7 @@ const cases: Record<string, [(...xs: Tensor[]) => Tensor, Tensor[]]> = {
   avgPool2x: [avgPool2x, [sample([2, 5, 4, 3])]],
   'bilinear aligned': [x => resizeBilinear(x, [7, 9], { alignCorners: true }), [sample([1, 4, 3, 2])]],
   'bilinear half-pixel': [x => resizeBilinear(x, [7, 9]), [sample([1, 4, 3, 2])]],
+  bicubic: [x => resizeBicubic(x, [8, 6]), [sample([1, 4, 3, 2])]],
 };
 
 describe('gradients agree with finite differences', () => {
