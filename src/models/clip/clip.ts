@@ -2,12 +2,10 @@
 import { type Tensor, tf } from '../../engine/index.js';
 import type { Initializer } from '../layers/initializers.js';
 import { Model } from '../layers/model.js';
-import type { LoadOptions, StateDictReport } from '../layers/state-dict.js';
 import { ClipLinear } from '../text/clip-layers.js';
 import { isPositionIds } from '../text/clip-text.js';
 import { ClipTextTransformer } from '../text/clip-transformer.js';
 import type { JsonObject } from '../weights/pretrained.js';
-import type { WeightSource } from '../weights/source.js';
 import { type ClipConfig, parseClipConfig } from './config.js';
 import { ClipVisionTransformer } from './vision.js';
 
@@ -110,10 +108,9 @@ export class CLIPModel extends Model {
     return [logitsPerImage, logitsPerText, textEmbeds, imageEmbeds];
   }
 
-  /** Loads transformers' weights; the position numbers that old files hold are left aside. @throws InputError as its base */
-  override async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    const rename = (name: string) => (isPositionIds(name) ? null : options.rename ? options.rename(name) : name);
-    return super.loadStateDict(source, { ...options, rename });
+  /** The position numbers that old files hold are left aside. */
+  protected override nameOf(tensor: string): string | null {
+    return isPositionIds(tensor) ? null : tensor;
   }
 }
 

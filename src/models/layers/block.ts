@@ -9,7 +9,7 @@ import { type Tensor, tf } from '../../engine/index.js';
 import type { TensorEntry } from '../weights/safetensors.js';
 import type { WeightArray, WeightSource } from '../weights/source.js';
 import { Parameter, type ParameterOptions, type ParameterOwner } from './parameter.js';
-import { type LoadOptions, loadStateDict, type StateDictReport } from './state-dict.js';
+import { type LoadOptions, loadStateDict, matchStateDict, type StateDictReport } from './state-dict.js';
 
 type LayerVariable = InstanceType<typeof tf.LayerVariable>;
 
@@ -98,9 +98,28 @@ export abstract class Block extends tf.layers.Layer implements ParameterOwner {
 
   /** Loads weights by name; see `state-dict.ts`. Nothing is read unless names and shapes fit. */
   async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    const report = await loadStateDict(this.parameters(), source, options);
+    const report = await loadStateDict(this.parameters(), source, this.withOwnNames(source, options));
     this.built = true;
     return report;
+  }
+
+  /** Whether `loadStateDict` would succeed: compares names and shapes, reads no values. @throws InputError as it does */
+  checkStateDict(source: WeightSource, options: LoadOptions = {}): StateDictReport {
+    const { missing, unexpected } = matchStateDict(this.parameters(), source, this.withOwnNames(source, options));
+    return { missing, unexpected };
+  }
+
+  /** This model's name of a file's tensor, for models with old or foreign spellings; null leaves the tensor aside. */
+  protected nameOf(tensor: string, _source: WeightSource): string | null {
+    return tensor;
+  }
+
+  private withOwnNames(source: WeightSource, options: LoadOptions): LoadOptions {
+    const rename = (tensor: string) => {
+      const name = options.rename ? options.rename(tensor) : tensor;
+      return name === null ? null : this.nameOf(name, source);
+    };
+    return { ...options, rename };
   }
 
   /** Values in PyTorch's layout, by dotted name: what `memorySource` takes. */

@@ -45,6 +45,29 @@ export abstract class Model extends Block {
     }
   }
 
+  /**
+   * Builds the model that `dir/config.json` describes and checks that `dir`'s weights fit it. No values are read and no
+   * memory is taken: what `fromPretrained` would refuse is found before any long work.
+   * @throws InputError as `fromPretrained`
+   */
+  static inspect<M extends Model, O extends { source?: string }>(
+    this: new (
+      config: JsonObject,
+      options?: O,
+    ) => M,
+    dir: string,
+    options: FromPretrainedOptions & Partial<O> = {},
+  ): M {
+    const { config, weights } = openPretrained(dir, { variant: options.variant });
+    try {
+      const model = new this(config, { ...options, source: join(dir, 'config.json') } as unknown as O);
+      model.checkStateDict(weights, options);
+      return model;
+    } finally {
+      weights.close();
+    }
+  }
+
   /** Writes `config.json` and safetensors into `dir` (float32 unless `dtype` says otherwise). */
   async savePretrained(dir: string, options: SaveOptions = {}): Promise<void> {
     await savePretrainedFolder(dir, this.weightStem, this.configJson(), this.stateDictEntries(), options);

@@ -1,9 +1,7 @@
 /** CLIP's text encoder (Radford et al. 2021), as latent text-to-video models use it, loading transformers' weights. */
 import type { Tensor } from '../../engine/index.js';
 import { Model } from '../layers/model.js';
-import type { LoadOptions, StateDictReport } from '../layers/state-dict.js';
 import type { JsonObject } from '../weights/pretrained.js';
-import type { WeightSource } from '../weights/source.js';
 import { type ClipTextConfig, clipSection, parseClipTextConfig } from './clip-config.js';
 import { type ClipTextOutput, ClipTextTransformer } from './clip-transformer.js';
 
@@ -70,17 +68,9 @@ export class CLIPTextModel extends Model {
     return this.transformer.states(inputIds, attentionMask);
   }
 
-  /**
-   * Loads transformers' weights: with the prefix `text_model.` or, as transformers 5 saves them, without; the rest of a
-   * whole CLIP is left aside.
-   * @throws InputError listing what does not fit
-   */
-  override async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    const rename = (tensor: string): string | null => {
-      const name = options.rename ? options.rename(tensor) : tensor;
-      return name === null ? null : textName(name);
-    };
-    return super.loadStateDict(source, { ...options, rename });
+  /** With the prefix `text_model.` or, as transformers 5 saves them, without; the rest of a whole CLIP is left aside. */
+  protected override nameOf(tensor: string): string | null {
+    return textName(tensor);
   }
 }
 

@@ -3,7 +3,6 @@ import { type Tensor, tf } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import { Linear } from '../layers/linear.js';
 import { Model } from '../layers/model.js';
-import type { LoadOptions, StateDictReport } from '../layers/state-dict.js';
 import type { JsonObject } from '../weights/pretrained.js';
 import type { WeightSource } from '../weights/source.js';
 import {
@@ -93,14 +92,10 @@ export class AutoencoderKL extends Model {
     return tf.tidy(() => this.decode(this.encode(x).mean));
   }
 
-  /** Loads diffusers' weights, also those whose attention has the old names (`query`, `key`, `value`, `proj_attn`). */
-  override async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    const rename = (name: string): string | null => {
-      const current = currentName(name);
-      const known = current !== name && source.has(current) ? name : current; // both spellings: the old one is unexpected
-      return options.rename ? options.rename(known) : known;
-    };
-    return super.loadStateDict(source, { ...options, rename });
+  /** Attention may have its old names (`query`, `key`, `value`, `proj_attn`). */
+  protected override nameOf(tensor: string, source: WeightSource): string {
+    const current = currentName(tensor);
+    return current !== tensor && source.has(current) ? tensor : current; // both spellings: the old one is unexpected
   }
 }
 
