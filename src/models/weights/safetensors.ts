@@ -5,12 +5,23 @@ import { ShardedSafetensors } from './sharded.js';
 import type { WeightSource } from './source.js';
 
 export type { WriteDtype } from './dtypes.js';
-export { type ShardOptions, type TensorEntry, writeSafetensors, writeShardedSafetensors } from './writer.js';
+export {
+  type RawTensorEntry,
+  type ShardOptions,
+  type TensorEntry,
+  writeSafetensors,
+  writeShardedSafetensors,
+} from './writer.js';
 
 /** An opened file or set of shards. */
 export interface SafetensorsReader extends WeightSource {
   readonly metadata: Record<string, string>;
   readSync(name: string): ReturnType<SafetensorsFile['readSync']>;
+  /**
+   * A tensor's bytes as they lie in the file, whatever its type, in pieces of whole elements and at most 16 MiB. A piece
+   * is valid until the next one is asked for.
+   */
+  pieces(name: string): AsyncIterable<Uint8Array>;
 }
 
 export interface OpenOptions {

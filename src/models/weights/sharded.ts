@@ -79,6 +79,10 @@ export class ShardedSafetensors implements WeightSource {
     return this.of(name).readBytes(name, staging);
   }
 
+  pieces(name: string): AsyncIterable<Uint8Array> {
+    return this.of(name).pieces(name);
+  }
+
   close(): void {
     for (const file of this.files) file.close();
   }

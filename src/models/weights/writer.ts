@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { dirname, join } from 'node:path';
 import { InputError, WorkError } from '../../errors.js';
 import { DTYPE_BYTES, encode, naturalDtype, type WriteDtype } from './dtypes.js';
+import { checkRange } from './range.js';
 import type { WeightArray } from './source.js';
 
 /** One tensor to write. */
@@ -17,17 +18,26 @@ export interface TensorEntry {
   data: WeightArray | (() => WeightArray | Promise<WeightArray>);
 }
 
+/** One tensor to write whose bytes are made elsewhere, so that not even one whole tensor is in memory. */
+export interface RawTensorEntry {
+  name: string;
+  shape: readonly number[];
+  /** Any type of the format. */
+  dtype: string;
+  /** The bytes as they will lie in the file, called once when it is this tensor's turn. */
+  pieces(): AsyncIterable<Uint8Array>;
+}
+
 export interface ShardOptions {
   /** Largest number of data bytes a file, as long as single tensors allow (default 10 GB, as diffusers). */
   maxShardBytes?: number;
   metadata?: Record<string, string>;
+  /** Put into the file names as transformers and diffusers do: `<stem>.<variant>.safetensors`. */
+  variant?: string;
 }
 
-interface Placed extends TensorEntry {
-  dtype: WriteDtype;
-  length: number;
-  bytes: number;
-}
+type AnyEntry = TensorEntry | RawTensorEntry;
+type Placed = (RawTensorEntry | (TensorEntry & { dtype: WriteDtype })) & { length: number; bytes: number };
 
 const DEFAULT_METADATA = { format: 'pt' };
 
@@ -35,11 +45,12 @@ const DEFAULT_METADATA = { format: 'pt' };
  * Writes a file in one go: at any interruption either the old file or the complete new one is there. Tensors are laid
  * out by falling element size, then by name (as the reference writer does), so equal input gives equal bytes.
  * @param metadata the header's `__metadata__`; transformers and diffusers require `format: 'pt'`
- * @throws InputError for duplicate names; WorkError when values do not fit the shape or the disk refuses
+ * @throws InputError for duplicate names and for values beyond the type's range; WorkError when values do not fit the
+ *   shape or the disk refuses
  */
 export async function writeSafetensors(
   path: string,
-  entries: Iterable<TensorEntry>,
+  entries: Iterable<AnyEntry>,
   metadata: Record<string, string> = DEFAULT_METADATA,
 ): Promise<void> {
   await writeFile(path, place(entries), metadata);
@@ -54,15 +65,16 @@ export async function writeSafetensors(
 export async function writeShardedSafetensors(
   dir: string,
   stem: string,
-  entries: Iterable<TensorEntry>,
-  { maxShardBytes = 10e9, metadata = DEFAULT_METADATA }: ShardOptions = {},
+  entries: Iterable<AnyEntry>,
+  { maxShardBytes = 10e9, metadata = DEFAULT_METADATA, variant }: ShardOptions = {},
 ): Promise<string[]> {
   const shards = split(place(entries), maxShardBytes);
   const digits = (n: number) => String(n).padStart(5, '0');
+  const base = variant ? `${stem}.${variant}` : stem;
   const names =
     shards.length === 1
-      ? [`${stem}.safetensors`]
-      : shards.map((_, i) => `${stem}-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`);
+      ? [`${base}.safetensors`]
+      : shards.map((_, i) => `${base}-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`);
   for (const [i, shard] of shards.entries()) await writeFile(join(dir, names[i]!), shard, metadata);
   if (shards.length > 1) {
     const map = shards.flatMap((shard, i) => shard.map(({ name }) => [name, names[i]!] as const));
@@ -70,33 +82,38 @@ export async function writeShardedSafetensors(
       metadata: { total_size: shards.flat().reduce((sum, { bytes }) => sum + bytes, 0) },
       weight_map: Object.fromEntries(map.sort(([a], [b]) => (a < b ? -1 : 1))),
     };
-    const file = `${stem}.safetensors.index.json`;
+    const file = `${stem}.safetensors.index${variant ? `.${variant}` : ''}.json`;
     await writeAtomically(join(dir, file), async handle => {
       await handle.writeFile(`${JSON.stringify(index, null, 2)}\n`);
     });
     names.push(file);
   }
   for (const old of await readdir(dir)) {
-    const rest = old.startsWith(stem) ? old.slice(stem.length) : '';
+    const rest = old.startsWith(base) ? old.slice(base.length) : '';
     const ours = /^(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/.test(rest);
     if (ours && !names.includes(old)) await rm(join(dir, old));
   }
   return names;
 }
 
-function place(entries: Iterable<TensorEntry>): Placed[] {
+function place(entries: Iterable<AnyEntry>): Placed[] {
   const placed = new Map<string, Placed>();
   for (const entry of entries) {
-    const { name, shape, data } = entry;
+    const { name, shape } = entry;
     if (placed.has(name) || name === '__metadata__') {
       throw new InputError(`Cannot write tensor "${name}": ${placed.has(name) ? 'given twice' : 'a reserved name'}.`, {
         code: 'weights.duplicate-name',
         name,
       });
     }
-    const dtype = entry.dtype ?? (typeof data === 'function' ? 'F32' : naturalDtype(data));
     const length = shape.reduce((product, n) => product * n, 1);
-    placed.set(name, { ...entry, dtype, length, bytes: length * DTYPE_BYTES[dtype]! });
+    if ('pieces' in entry) {
+      placed.set(name, { ...entry, length, bytes: length * DTYPE_BYTES[entry.dtype]! });
+    } else {
+      const { data } = entry;
+      const dtype = entry.dtype ?? (typeof data === 'function' ? 'F32' : naturalDtype(data));
+      placed.set(name, { ...entry, dtype, length, bytes: length * DTYPE_BYTES[dtype]! });
+    }
   }
   const size = ({ dtype }: Placed) => DTYPE_BYTES[dtype]!;
   return [...placed.values()].sort((a, b) => size(b) - size(a) || (a.name < b.name ? -1 : 1));
@@ -137,17 +154,37 @@ function headerBytes(entries: Placed[], metadata: Record<string, string>): Uint8
 async function writeFile(path: string, entries: Placed[], metadata: Record<string, string>): Promise<void> {
   await writeAtomically(path, async handle => {
     await writeAll(handle, headerBytes(entries, metadata));
-    for (const { name, shape, dtype, length, data } of entries) {
-      const values = typeof data === 'function' ? await data() : data;
-      if (values.length !== length) {
-        throw new WorkError(
-          `Cannot write ${path}: tensor "${name}" of shape [${shape}] needs ${length} values, ${values.length} were given.`,
-          { code: 'weights.write-size', name },
-        );
-      }
-      await writeAll(handle, encode(dtype, values));
+    for (const entry of entries) {
+      const count = await ('pieces' in entry ? writePieces(handle, entry) : writeValues(handle, entry));
+      if (count === entry.length) continue;
+      const { name, shape, length } = entry;
+      throw new WorkError(
+        `Cannot write ${path}: tensor "${name}" of shape [${shape}] needs ${length} values, ${count} were given.`,
+        { code: 'weights.write-size', name },
+      );
     }
   });
+}
+
+/** @returns the number of values written */
+async function writePieces(handle: FileHandle, { dtype, pieces }: RawTensorEntry): Promise<number> {
+  let bytes = 0;
+  for await (const piece of pieces()) {
+    bytes += piece.length;
+    await writeAll(handle, piece);
+  }
+  return bytes / DTYPE_BYTES[dtype]!;
+}
+
+/** @returns the number of values written */
+async function writeValues(
+  handle: FileHandle,
+  { name, dtype, data }: TensorEntry & { dtype: WriteDtype },
+): Promise<number> {
+  const values = typeof data === 'function' ? await data() : data;
+  if (values instanceof Float32Array) checkRange(dtype, values, `tensor "${name}"`);
+  await writeAll(handle, encode(dtype, values));
+  return values.length;
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
