@@ -20,7 +20,7 @@ export interface ModelFolder {
 /** @throws InputError naming what was looked for when `dir` is none of these */
 export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<ModelFolder> {
   if (!existsSync(dir))
-    throw new InputError(`--model ${dir}: there is no such folder`, { code: 'infer.no-model', dir });
+    throw new InputError(`${dir}: there is no such folder`, { code: 'infer.no-model', dir });
   const isRun = existsSync(path.join(dir, 'config.yaml'));
   const isCheckpoint = existsSync(path.join(dir, 'state.json'));
   if (isRun || isCheckpoint) {
@@ -28,7 +28,7 @@ export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<Mo
     const checkpoint = isCheckpoint ? dir : (await newestCheckpoint(dir))?.dir;
     if (!checkpoint) {
       throw new InputError(
-        `--model ${dir}: the run has no complete checkpoint yet; train until checkpoint.everySteps, or stop it with Ctrl-C, which saves one`,
+        `${dir}: the run has no complete checkpoint yet; train until checkpoint.everySteps, or stop it with Ctrl-C, which saves one`,
         {
           code: 'infer.no-checkpoint',
           dir,
@@ -47,7 +47,7 @@ export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<Mo
   }
   if (existsSync(path.join(dir, 'unet', 'config.json'))) return { unet: path.join(dir, 'unet'), root: dir, label: dir };
   throw new InputError(
-    `--model ${dir} holds neither a run (config.yaml and checkpoints/), nor a checkpoint (state.json and unet/), nor a diffusers pipeline (unet/config.json)`,
+    `${dir} holds neither a run (config.yaml and checkpoints/), nor a checkpoint (state.json and unet/), nor a diffusers pipeline (unet/config.json)`,
     { code: 'infer.no-model', dir },
   );
 }
