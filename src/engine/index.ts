@@ -5,6 +5,7 @@ export { ATTENTION_BUDGET_BYTES, type AttentionOptions, attention, temporalAtten
 export { biasAdd } from './ops/bias-add.js';
 export { type Conv2dOptions, conv2d, type Padding2d } from './ops/conv2d.js';
 export { dropout, withDropout } from './ops/dropout.js';
+export { gatherRows } from './ops/gather-rows.js';
 export { geglu } from './ops/geglu.js';
 export { type GroupNormOptions, groupNorm, type NormActivation } from './ops/group-norm.js';
 export { layerNorm } from './ops/layer-norm.js';

@@ -1,5 +1,5 @@
 /** CLIP's text transformer: token and position embeddings, causal layers, a norm, and the pooled end of text. */
-import { type Tensor, tf } from '../../engine/index.js';
+import { gatherRows, isTracing, type Tensor, tf } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import { Block } from '../layers/block.js';
 import { normal } from '../layers/initializers.js';
@@ -49,7 +49,7 @@ export class ClipTextTransformer extends Block {
       checkInputs(this.config, inputIds, attentionMask);
       const length = inputIds.shape[1] as number;
       const positions = this.positions.value().slice([0, 0], [length, -1]); // [L, D]
-      const embedded = tf.gather(this.tokens.value(), inputIds).add(positions); // [B, L, D]
+      const embedded = gatherRows(this.tokens.value(), inputIds).add(positions); // [B, L, D]
       return this.encoder.states(embedded, scoreBias(length, attentionMask));
     });
   }
@@ -87,25 +87,28 @@ function endOfText(inputIds: Tensor, eos: number | null): Tensor {
 function rowsAt(x: Tensor, places: Tensor): Tensor {
   const [B, L, D] = x.shape as [number, number, number];
   const starts = tf.tensor1d(Int32Array.from({ length: B }, (_, b) => b * L));
-  return tf.gather(x.reshape([B * L, D]), places.add(starts).cast('int32'));
+  return gatherRows(x.reshape([B * L, D]), places.add(starts));
 }
 
-/** Shapes and dtype only, so it also works while a function is traced. */
-function checkInputs({ maxPositionEmbeddings }: ClipTextConfig, inputIds: Tensor, mask?: Tensor | null): void {
-  const fail = (what: string, tensor: Tensor, allowed: string) =>
-    new InputError(`CLIP: ${what} is ${tensor.dtype} [${tensor.shape}]; ${allowed}.`, {
-      code: 'clip.input',
-      input: what,
-      shape: tensor.shape,
-    });
+/** While a function is traced, ids have no values and only the shapes are checked. */
+function checkInputs(config: ClipTextConfig, inputIds: Tensor, mask?: Tensor | null): void {
+  const { maxPositionEmbeddings, vocabSize } = config;
+  const fail = (what: string, is: string, allowed: string) =>
+    new InputError(`CLIP: ${what} is ${is}; ${allowed}.`, { code: 'clip.input', input: what });
+  const kind = ({ dtype, shape }: Tensor) => `${dtype} [${shape}]`;
   if (inputIds.rank !== 2 || inputIds.dtype !== 'int32' || inputIds.shape[1] === 0) {
-    throw fail('inputIds', inputIds, 'it must be int32 [B, L]');
+    throw fail('inputIds', kind(inputIds), 'it must be int32 [B, L]');
   }
   if ((inputIds.shape[1] as number) > maxPositionEmbeddings) {
     const advice = `at most ${maxPositionEmbeddings} tokens have a position (max_position_embeddings): cut the texts`;
-    throw fail('inputIds', inputIds, advice);
+    throw fail('inputIds', kind(inputIds), advice);
   }
   if (mask && mask.shape.join() !== inputIds.shape.join()) {
-    throw fail('attentionMask', mask, `it must have the shape of inputIds, [${inputIds.shape}]`);
+    throw fail('attentionMask', kind(mask), `it must have the shape of inputIds, [${inputIds.shape}]`);
+  }
+  const unknown = isTracing() ? undefined : inputIds.dataSync().find(id => id < 0 || id >= vocabSize);
+  if (unknown !== undefined) {
+    const advice = `ids from 0 to ${vocabSize - 1} are known (vocab_size): use the tokenizer that came with the model`;
+    throw fail('a token', String(unknown), advice);
   }
 }
