@@ -132,7 +132,12 @@ export class Parameter {
 
   /** The values in the file's order. */
   toTorch(): Float32Array {
-    return tf.tidy(() => toTorch(this.layout, this.torchShape, this.value()).dataSync() as Float32Array);
+    const file = toTorch(this.layout, this.torchShape, this.value());
+    try {
+      return file.dataSync() as Float32Array; // outside of a tidy, which would walk through every number it returns
+    } finally {
+      file.dispose();
+    }
   }
 
   /** Frees the memory; names and shapes stay. @returns whether there was something to free */
