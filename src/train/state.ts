@@ -20,7 +20,12 @@ interface Contents {
 const MOMENTS = { exp_avg: 'm', exp_avg_sq: 'v', ema: 'ema' } as const;
 
 function read(resource: Resource): Float32Array {
-  return tf.tidy(() => resource.read().dataSync() as Float32Array);
+  const value = resource.read();
+  try {
+    return value.dataSync() as Float32Array; // outside of a tidy, which would walk through every number it returns
+  } finally {
+    value.dispose();
+  }
 }
 
 /** Writes `checkpoints/step-N`. `optimizer.safetensors` keys: `exp_avg.NAME`, `exp_avg_sq.NAME`, `ema.NAME` (our layout). */
