@@ -14,6 +14,7 @@ export function findConflicts(config: Config, origins: Origins, file: string | u
     problems.push({ code: 'config.conflict', path: path.join('.'), origin, message: `${where}: ${message}` });
   };
   checkModel(config, conflict);
+  checkStage(config, conflict);
   checkDiffusion(config, conflict);
   checkTraining(config, conflict);
   checkValidation(config, conflict);
@@ -60,6 +61,49 @@ function checkModel({ model }: Config, conflict: Report): void {
   }
 }
 
+/** What one stage asks of the clips and of the VAE. */
+function checkStage({ stage, data, conditioning, model }: Config, conflict: Report): void {
+  const { vae } = model;
+  if (stage === 'interp' && data.frames < 3) {
+    conflict(
+      ['data', 'frames'],
+      `data.frames is ${data.frames}; stage interp fills the frames between the first and the last: allowed: 3 or more (Show-1: 5)`,
+    );
+  }
+  if (stage === 'sr1' && data.frames < 2) {
+    conflict(
+      ['data', 'frames'],
+      `data.frames is ${data.frames}; stage sr1 continues from a given first frame: allowed: 2 or more (Show-1: 8)`,
+    );
+  }
+  if (stage === 'sr1' || stage === 'sr2') {
+    for (const key of ['width', 'height'] as const) {
+      if (data[key] % conditioning.scale === 0) continue;
+      conflict(
+        ['data', key],
+        `data.${key} is ${data[key]}; allowed: a multiple of conditioning.scale, ${conditioning.scale}, for stage ${stage}`,
+      );
+    }
+  }
+  const { min, max } = conditioning.noiseLevel;
+  if (min > max) {
+    conflict(
+      ['conditioning', 'noiseLevel', 'min'],
+      `conditioning.noiseLevel.min is ${min}; allowed: at most conditioning.noiseLevel.max, ${max}`,
+    );
+  }
+  if (stage === 'sr2' && !vae && !model.pretrained) {
+    conflict(['model'], 'model names no VAE; stage sr2 needs model.vae.path, model.vae.tiny or model.pretrained');
+  }
+  if (stage !== 'sr2' && vae) {
+    conflict(['model', 'vae'], `model.vae is given, but stage ${stage} works on pixels; leave it out`);
+  }
+  if (vae && (vae.path === undefined) === (vae.tiny === undefined)) {
+    const both = vae.path !== undefined;
+    conflict(['model', 'vae'], both ? 'model.vae has both path and tiny; keep one' : 'model.vae needs path or tiny');
+  }
+}
+
 function checkDiffusion({ diffusion }: Config, conflict: Report): void {
   const { min, max } = diffusion.timesteps;
   const total = diffusion.scheduler?.num_train_timesteps;
@@ -87,8 +131,14 @@ function checkTraining({ train }: Config, conflict: Report): void {
   }
 }
 
-function checkValidation({ data, diffusion, validate }: Config, conflict: Report): void {
-  if (validate.everySteps > 0 && validate.prompts.length === 0) {
+function checkValidation({ data, diffusion, stage, validate }: Config, conflict: Report): void {
+  if (stage !== 'base' && validate.prompts.length > 0) {
+    conflict(
+      ['validate', 'prompts'],
+      `validate.prompts is given, but stage ${stage} samples clips with their own captions; leave it out (validate.clips says how many)`,
+    );
+  }
+  if (stage === 'base' && validate.everySteps > 0 && validate.prompts.length === 0) {
     conflict(
       ['validate', 'everySteps'],
       `validate.everySteps is ${validate.everySteps} but validate.prompts is empty; list prompts, or set everySteps to 0`,

@@ -4,9 +4,13 @@ import { findConflicts } from './checks.js';
 import { layerOf, readConfigFiles } from './files.js';
 import { pointer } from './paths.js';
 import type { Config, ConfigInput } from './schema.js';
+import { DEFAULT_TRAIN_TIMESTEPS } from './sections/diffusion.js';
 import { applySet } from './set.js';
 import { describeOrigin, emptyLayer, type Layer, mergeLayer, originOf, type Tree } from './tree.js';
 import { asConfig, findProblems, type Problem, throwProblems } from './validate.js';
+
+/** Show-1's sr2 is trained on timesteps 0–900 of 1000. */
+const EXPERT_SHARE = 0.9;
 
 export interface LoadOptions {
   /** `KEY=VALUE` strings in order, as given to `--set`; they win over everything else. */
@@ -56,6 +60,7 @@ function finish(layer: Layer, files: string[], { set = [], overrides }: LoadOpti
   if (overrides) mergeLayer(layer, layerOf(withoutUndefined(overrides), { kind: 'argument' }));
   for (const argument of set) applySet(layer, argument);
   fillScheduler(layer.tree);
+  fillTimesteps(layer.tree);
   const file = files[0];
   const problems: Problem[] = findProblems(layer, file);
   if (problems.length > 0) throwProblems(problems, file);
@@ -76,6 +81,21 @@ function fillScheduler(tree: Tree): void {
   if (model?.pretrained !== undefined || typeof diffusion !== 'object' || Array.isArray(diffusion)) return;
   tree.diffusion = diffusion;
   (diffusion as Tree).scheduler ??= {};
+}
+
+/** sr2 trains on the lower nine tenths of the timesteps unless told otherwise. */
+function fillTimesteps(tree: Tree): void {
+  const isTree = (value: unknown): value is Tree =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (tree.stage !== 'sr2') return;
+  const diffusion = tree.diffusion ?? {};
+  if (!isTree(diffusion)) return;
+  const timesteps = diffusion.timesteps ?? {};
+  if (!isTree(timesteps)) return;
+  const scheduler = isTree(diffusion.scheduler) ? diffusion.scheduler : {};
+  const total = Number(scheduler.num_train_timesteps ?? DEFAULT_TRAIN_TIMESTEPS);
+  if (total >= 2) timesteps.max ??= Math.floor(EXPERT_SHARE * total);
+  tree.diffusion = { ...diffusion, timesteps };
 }
 
 /** A deep copy in which keys set to undefined are left out, as JavaScript callers expect. */

@@ -6,6 +6,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox';
 import { flag, int, oneOf, text } from './fields.js';
+import { conditioningSection } from './sections/conditioning.js';
 import { dataSection } from './sections/data.js';
 import { diffusionSection } from './sections/diffusion.js';
 import { modelSection } from './sections/model.js';
@@ -26,6 +27,7 @@ export const ConfigSchema = Type.Object(
     compile: flag('Trace each step into one TensorFlow function.', true),
     model: modelSection,
     data: dataSection,
+    conditioning: conditioningSection,
     diffusion: diffusionSection,
     train: trainSection,
     checkpoint: checkpointSection,
@@ -40,6 +42,7 @@ export type Config = Static<typeof ConfigSchema>;
 export type Stage = Config['stage'];
 export type ModelConfig = Config['model'];
 export type DataConfig = Config['data'];
+export type ConditioningConfig = Config['conditioning'];
 export type DiffusionConfig = Config['diffusion'];
 export type TrainConfig = Config['train'];
 export type ValidateConfig = Config['validate'];

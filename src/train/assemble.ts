@@ -1,4 +1,4 @@
-/** Builds what a training config names: UNet, text encoder, noise schedule. A new run keeps copies of what sampling needs. */
+/** Builds what a training config names: UNet, text encoder, noise schedule, VAE. A new run keeps what sampling needs. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
@@ -7,11 +7,15 @@ import { InputError } from '../errors.js';
 import { createTinyTextEncoder, TextConditioner, textFolders } from '../models/text/index.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
+import { buildCodec, type FrozenCodec } from './codec.js';
+import type { TrainingData } from './data.js';
 
 export interface Assembly {
   unet: UNet3DConditionModel;
   text: TextConditioner;
   scheduler: DDPMScheduler;
+  /** Pixels to latents and back; null in the pixel stages. */
+  codec: FrozenCodec | null;
 }
 
 /** The folder of a UNet: `dir/unet` of a pipeline, or `dir` itself. */
@@ -67,11 +71,18 @@ async function buildScheduler({ diffusion, model }: Config): Promise<DDPMSchedul
   return DDPMScheduler.fromConfig({ beta_schedule: 'squaredcos_cap_v2' });
 }
 
-export async function assemble(config: Config, captions: string[], print: (line: string) => void): Promise<Assembly> {
+/** @param data what a new run makes its tiny parts from */
+export async function assemble(
+  config: Config,
+  data: Pick<TrainingData, 'captions' | 'train' | 'loaderOptions'>,
+  print: (line: string) => void,
+): Promise<Assembly> {
   const scheduler = await buildScheduler(config);
   await scheduler.savePretrained(path.join(config.output, 'scheduler'));
-  const text = await buildText(config, captions, print);
+  const text = await buildText(config, data.captions, print);
+  let codec: FrozenCodec | null = null;
   try {
+    if (config.stage === 'sr2') codec = await buildCodec(config, data, print);
     const unet = await buildUnet(config.model);
     const { encoderHidDim, crossAttentionDim } = unet.config;
     const wants = encoderHidDim ?? [crossAttentionDim].flat()[0]!;
@@ -81,8 +92,9 @@ export async function assemble(config: Config, captions: string[], print: (line:
         { code: 'train.text-width', unet: wants, text: text.width },
       );
     }
-    return { unet, text, scheduler };
+    return { unet, text, scheduler, codec };
   } catch (error) {
+    codec?.dispose();
     text.dispose();
     throw error;
   }

@@ -52,16 +52,18 @@ export class HeldOutLoss {
 
   /** Mean over timesteps and clips; without dropout, with the weights the model holds now. */
   async measure(): Promise<number> {
-    const { config, text } = this.context;
+    const { config, stage, text } = this.context;
     const loader = this.loader!;
     const { heldOutTimesteps } = config.validate;
     const sums = new Map<number, number>();
-    let clips = 0;
+    let count = 0;
     for (let i = 0; i < Math.max(1, loader.batchesPerEpoch); i++) {
       const batch = await loader.batch(i);
       const context = text.encode(batch.captions);
+      const clips = tf.tensor(batch.videos, batch.shape);
+      const clipsKey = rngKey(config.seed, i, 'held-out clips');
+      const video = await stage.prepare(clips, clipsKey);
       tf.tidy(() => {
-        const video = tf.tensor(batch.videos, batch.shape);
         for (const t of heldOutTimesteps) {
           const timesteps = tf.fill([batch.captions.length], t, 'int32');
           const losses = this.evaluate(
@@ -73,11 +75,11 @@ export class HeldOutLoss {
           sums.set(t, (sums.get(t) ?? 0) + losses.reduce((a, b) => a + b, 0));
         }
       });
-      context.dispose();
-      clips += batch.captions.length;
+      tf.dispose([context, clips, clipsKey, video]);
+      count += batch.captions.length;
     }
-    this.byTimestep = Object.fromEntries([...sums].map(([t, sum]) => [t, sum / clips]));
-    return [...sums.values()].reduce((a, b) => a + b, 0) / (clips * heldOutTimesteps.length);
+    this.byTimestep = Object.fromEntries([...sums].map(([t, sum]) => [t, sum / count]));
+    return [...sums.values()].reduce((a, b) => a + b, 0) / (count * heldOutTimesteps.length);
   }
 
   async dispose(): Promise<void> {

@@ -69,9 +69,10 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   });
 
   // ---- models -----------------------------------------------------------------------------------------------------
-  const { unet, text, scheduler } = await assemble(config, data.captions, print);
+  const models = await assemble(config, data, print);
+  const { unet, text, scheduler, codec } = models;
   const { schedule, config: diffusion } = scheduler;
-  const stage = createStage({ unet, schedule, predictionType: diffusion.predictionType, config });
+  const stage = createStage({ unet, schedule, predictionType: diffusion.predictionType, config, codec });
   stage.check();
 
   // ---- what trains ------------------------------------------------------------------------------------------------
@@ -104,7 +105,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     startStep: start,
   });
   const heldOut = new HeldOutLoss({ config, data, stage, text });
-  const validation = new ValidationSampler({ config, unet, text, scheduler });
+  const validation = new ValidationSampler({ ...models, config, data });
 
   // ---- one step, compiled -----------------------------------------------------------------------------------------
   const { precision, compile: enabled } = config;
@@ -148,16 +149,14 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         waited += performance.now() - asked;
         const drawn = drawStep(batch.captions, microStep, draw);
         const context = text.encode(drawn.captions); // [B, L, D]
+        const clips = tf.tensor(batch.videos, batch.shape); // [B, F, H, W, 3]
+        const noiseKey = tf.tensor1d(drawn.noiseKey, 'int32');
+        const video = await stage.prepare(clips, noiseKey); // the clips, or their latents
         const outputs = tf.tidy(() => {
-          const keys = [drawn.noiseKey, drawn.dropoutKey].map(key => tf.tensor1d(key, 'int32')) as [Tensor, Tensor];
-          return gradients(
-            tf.tensor(batch.videos, batch.shape),
-            context,
-            tf.tensor1d(drawn.timesteps, 'int32'),
-            ...keys,
-          );
+          const [timesteps, dropoutKey] = [drawn.timesteps, drawn.dropoutKey].map(x => tf.tensor1d(x, 'int32'));
+          return gradients(video, context, timesteps!, noiseKey, dropoutKey!);
         });
-        context.dispose();
+        tf.dispose([clips, noiseKey, video, context]);
         const [value, simple, ...grads] = outputs as [Tensor, Tensor, ...Tensor[]];
         loss += value.dataSync()[0]! / hyper.accumulate;
         bins.add(drawn.timesteps, simple.dataSync());
@@ -221,10 +220,11 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   } finally {
     await loader.close();
     await heldOut.dispose();
-    validation.dispose();
+    await validation.dispose();
     gradients.dispose();
     optimizer.dispose();
     text.dispose();
+    codec?.dispose();
     logger.close();
     unet.dispose();
   }

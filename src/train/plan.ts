@@ -1,7 +1,10 @@
 /** What a training config will cost, before it trains: parameters, memory, time. */
+import path from 'node:path';
 import type { Config } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { compile, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from '../engine/index.js';
+import { parseAutoencoderConfig } from '../models/vae/index.js';
+import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildUnet } from './assemble.js';
 import { selectTrainable } from './masks.js';
 import { AdamW } from './optimizer.js';
@@ -9,7 +12,7 @@ import { createStage } from './stages/index.js';
 
 export interface Plan {
   stage: string;
-  /** [B, F, H, W, C] of one forward pass. */
+  /** [B, F, H, W, C] of one forward pass: pixels, or the latents of stage sr2. */
   batchShape: number[];
   parameters: { total: number; trainable: number; byPart: Record<string, { total: number; trainable: number }> };
   /** Bytes of what lives through the whole run; activations come on top and are in `calibration.peakBytes`. */
@@ -24,6 +27,19 @@ const CALIBRATION_STEPS = 3;
 
 /** First part of a dotted name, e.g. `down_blocks.1`. */
 const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.exec(name)![0];
+
+/** [H, W, C] of what the stage's loss reads. */
+function frameShape({ stage, data, model }: Config, channels: number): [number, number, number] {
+  if (stage !== 'sr2') return [data.height, data.width, 3];
+  const levels = model.vae?.tiny?.blockOutChannels ?? readVaeLevels(model);
+  const factor = 2 ** (levels.length - 1);
+  return [Math.floor(data.height / factor), Math.floor(data.width / factor), channels];
+}
+
+function readVaeLevels({ vae, pretrained }: Config['model']): number[] {
+  const folder = vae?.path ?? path.join(pretrained!, 'vae');
+  return parseAutoencoderConfig(readModelConfig(folder), { source: folder }).blockOutChannels;
+}
 
 /**
  * Builds the model, counts, and times a few steps on random input. Nothing is written.
@@ -57,7 +73,7 @@ export async function plan(
       config,
     });
     stage.check();
-    const batchShape = [train.batchSize, data.frames, data.height, data.width, 3];
+    const batchShape = [train.batchSize, data.frames, ...frameShape(config, unet.config.inChannels)];
     const result: Plan = {
       stage: stage.name,
       batchShape,

@@ -1,41 +1,33 @@
-/** Samples drawn during training: the same prompts and seeds every time, with the averaged weights. */
+/** Samples drawn during training: the same prompts or clips and seeds every time, with the averaged weights. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Config } from '../config/schema.js';
-import type { DDPMScheduler } from '../diffusion/index.js';
-import { schedulerFromConfig, videoBytes } from '../diffusion/index.js';
+import { videoBytes } from '../diffusion/index.js';
 import { tf } from '../engine/index.js';
 import { InterruptedError } from '../errors.js';
-import { BaseSampler } from '../infer/base.js';
-import { samplerConfig } from '../infer/scheduler.js';
-import { contactSheet, slug, writeVideo } from '../infer/video.js';
-import type { TextConditioner } from '../models/text/index.js';
-import type { UNet3DConditionModel } from '../models/unet3d/index.js';
+import { contactSheet, type Frames, slug, writeVideo } from '../infer/video.js';
 import type { RunLogger } from './logging/index.js';
+import { createStageSampler, type Example, type StageSampler, type StageSamplerContext } from './stage-samplers.js';
 
-interface Context {
-  config: Config;
-  unet: UNet3DConditionModel;
-  text: TextConditioner;
-  scheduler: DDPMScheduler;
-}
+/** Frames of a video shown in the sheet where several videos stand side by side. */
+const FRAMES_SIDE_BY_SIDE = 4;
 
 export class ValidationSampler {
-  private readonly sampler: BaseSampler;
+  private readonly sampler: StageSampler;
 
-  constructor(private readonly context: Context) {
-    const { config, unet, scheduler } = context;
-    const sampling = schedulerFromConfig(samplerConfig(scheduler.toConfig(), config.validate.sampler.scheduler));
-    this.sampler = new BaseSampler({ unet, scheduler: sampling, precision: config.precision, compile: config.compile });
+  constructor(private readonly context: StageSamplerContext) {
+    this.sampler = createStageSampler(context);
   }
 
   due(step: number): boolean {
     const { validate, train } = this.context.config;
-    if (validate.prompts.length === 0 || validate.everySteps === 0) return false;
+    if (validate.everySteps === 0 || this.sampler.count === 0) return false;
     return step % validate.everySteps === 0 || step === train.steps;
   }
 
-  /** Writes `samples/step-N/*.gif`, `sheet.png` and `samples.json`, and shows the GIFs in TensorBoard. */
+  /**
+   * Writes `samples/step-N/*.gif` (condition, sample and truth side by side where a stage has them), `sheet.png` and
+   * `samples.json`, and shows the GIFs in TensorBoard.
+   */
   async sample(
     run: string,
     step: number,
@@ -43,54 +35,67 @@ export class ValidationSampler {
     print: (line: string) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    const { config, text } = this.context;
-    const { prompts, sampler, seed } = config.validate;
-    const { frames, height, width, fps } = config.data;
+    const { fps } = this.context.config.data;
     const dir = path.join(run, 'samples', `step-${step}`);
     await mkdir(dir, { recursive: true });
-    const videos: Uint8Array[] = [];
-    const records: { prompt: string; path: string; seed: number }[] = [];
-    for (const [i, prompt] of prompts.entries()) {
-      const [context, empty] = [text.encode([prompt]), text.encode([''])];
+    const rows: Frames[] = [];
+    const captions: string[] = [];
+    const records: Record<string, unknown>[] = [];
+    let columns = 1;
+    const checkpoint = () => {
+      if (signal?.aborted) throw new InterruptedError('validation stopped', { code: 'train.validation-stopped' });
+    };
+    for (let i = 0; i < this.sampler.count; i++) {
+      let example: Example;
       try {
-        const x = await this.sampler.sample({
-          text: context,
-          unconditional: empty,
-          frames,
-          height,
-          width,
-          steps: sampler.steps,
-          guidanceScale: sampler.guidanceScale,
-          seeds: [seed + i],
-          checkpoint: () => {
-            if (signal?.aborted) throw new InterruptedError('validation stopped', { code: 'train.validation-stopped' });
-          },
-        });
-        const bytes = await videoBytes(x); // [1, F, H, W, 3]
-        x.dispose();
-        const file = path.join(dir, `${String(i).padStart(2, '0')}-${slug(prompt)}.gif`);
-        const scale = Math.max(1, Math.floor(256 / width));
-        await writeVideo(file, { data: bytes, frames, height, width }, { fps, scale });
-        logger.image(step, `samples/${i} ${prompt}`, await readFile(file), width * scale, height * scale);
-        videos.push(bytes);
-        records.push({ prompt, path: path.basename(file), seed: seed + i });
+        example = await this.sampler.draw(i, checkpoint);
       } catch (error) {
         if (error instanceof InterruptedError) return; // the loop saves and stops at this step's end
         throw error;
-      } finally {
-        tf.dispose([context, empty]);
       }
+      const { caption, seed, clip } = example;
+      const videos = await toFrames(example);
+      const shown = sideBySide(videos);
+      const file = path.join(dir, `${String(i).padStart(2, '0')}-${slug(caption)}.gif`);
+      const scale = Math.max(1, Math.floor(256 / videos[0]!.width));
+      await writeVideo(file, shown, { fps, scale });
+      logger.image(step, `samples/${i} ${caption}`, await readFile(file), shown.width * scale, shown.height * scale);
+      columns = videos.length;
+      rows.push(...videos);
+      captions.push(...example.videos.map(({ label }) => (columns > 1 && label !== 'condition' ? label : caption)));
+      records.push({ prompt: caption, path: path.basename(file), seed, ...(clip === undefined ? {} : { clip }) });
     }
-    await contactSheet(
-      path.join(dir, 'sheet.png'),
-      videos.map(data => ({ data, frames, height, width })),
-      { captions: prompts },
-    );
+    const framesPerVideo = columns > 1 ? FRAMES_SIDE_BY_SIDE : undefined;
+    await contactSheet(path.join(dir, 'sheet.png'), rows, { captions, columns, framesPerVideo });
     await writeFile(path.join(dir, 'samples.json'), `${JSON.stringify(records, null, 2)}\n`);
     print(`samples of step ${step} in ${dir}`);
   }
 
-  dispose(): void {
-    this.sampler.dispose();
+  async dispose(): Promise<void> {
+    await this.sampler.dispose();
   }
+}
+
+/** The example's videos as 8-bit frames; disposes of its tensors. */
+async function toFrames({ videos }: Example): Promise<Frames[]> {
+  const list: Frames[] = [];
+  for (const { video } of videos) {
+    const [, frames, height, width] = video.shape as [number, number, number, number];
+    list.push({ data: await videoBytes(video), frames, height, width });
+  }
+  tf.dispose(videos.map(({ video }) => video));
+  return list;
+}
+
+/** Videos of one size as one video, from left to right. */
+function sideBySide(videos: Frames[]): Frames {
+  const { frames, height, width } = videos[0]!;
+  const row = width * 3;
+  const data = new Uint8Array(videos.length * frames * height * row);
+  for (let line = 0; line < frames * height; line++) {
+    videos.forEach((video, i) => {
+      data.set(video.data.subarray(line * row, (line + 1) * row), (line * videos.length + i) * row);
+    });
+  }
+  return { data, frames, height, width: width * videos.length };
 }

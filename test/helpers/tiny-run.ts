@@ -26,6 +26,36 @@ export const TINY_UNET = {
   resnet_time_scale_shift: 'scale_shift',
 };
 
+/** What the later stages change in `tinyConfig`, section by section. */
+export const STAGE_CHANGES: Record<'interp' | 'sr1' | 'sr2', { stage: string } & Record<string, unknown>> = {
+  interp: { stage: 'interp', model: { unet: { ...TINY_UNET, in_channels: 7 } } },
+  sr1: {
+    stage: 'sr1',
+    model: { unet: { ...TINY_UNET, in_channels: 6, class_embed_type: 'timestep' } },
+    conditioning: { scale: 4, firstFrame: 0.5 },
+  },
+  sr2: {
+    stage: 'sr2',
+    model: {
+      unet: {
+        _class_name: 'UNet3DConditionModel',
+        in_channels: 4,
+        out_channels: 4,
+        block_out_channels: [32, 32],
+        layers_per_block: 1,
+        down_block_types: ['DownBlock3D', 'CrossAttnDownBlock3D'],
+        up_block_types: ['CrossAttnUpBlock3D', 'UpBlock3D'],
+        norm_num_groups: 8,
+        attention_head_dim: 16,
+        cross_attention_dim: 32,
+      },
+      vae: { tiny: { blockOutChannels: [8, 8], steps: 4, batchSize: 2 } },
+    },
+    conditioning: { scale: 2 },
+    validate: { heldOutTimesteps: [200, 800] },
+  },
+};
+
 /** A temporary folder with a dataset in `shapes/`. */
 export async function tinyData(): Promise<string> {
   const root = await mkdtemp(path.join(tmpdir(), 'show1-train-'));
@@ -33,11 +63,12 @@ export async function tinyData(): Promise<string> {
   return root;
 }
 
-/** A config for `root`'s dataset; `changes` go on top, section by section. */
+/** A config for `root`'s dataset; a stage's changes, then `changes`, go on top, section by section. */
 export function tinyConfig(
   root: string,
   output: string,
   changes: Record<string, Record<string, unknown>> = {},
+  stage: Record<string, unknown> = {},
 ): Config {
   const base: Record<string, unknown> = {
     stage: 'base',
@@ -61,7 +92,9 @@ export function tinyConfig(
     checkpoint: { everySteps: 3, keepLast: 5 },
     log: { everySteps: 1, histogramsEverySteps: 0 },
   };
-  for (const [section, values] of Object.entries(changes)) base[section] = { ...(base[section] as object), ...values };
+  for (const [section, values] of [...Object.entries(stage), ...Object.entries(changes)]) {
+    base[section] = typeof values === 'object' ? { ...(base[section] as object), ...values } : values;
+  }
   return parseConfig(base as never).config;
 }
 

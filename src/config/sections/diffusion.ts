@@ -53,7 +53,8 @@ export const diffusionSection = section('The diffusion process and the training 
     max: Type.Optional(
       Type.Integer({
         minimum: 1,
-        description: 'Timesteps drawn are below this (SR2 trains on 0–900). Left out: num_train_timesteps.',
+        description:
+          'Timesteps drawn are below this. Left out: num_train_timesteps; in sr2 nine tenths of it (Show-1’s expert translation).',
       }),
     ),
   }),

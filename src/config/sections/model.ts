@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { int, optionalSection, section, text } from '../fields.js';
+import { int, list, num, optionalSection, section, text } from '../fields.js';
 
 /** The networks: which UNet, where its weights come from, which text encoder conditions it. */
 export const modelSection = section('The networks and where their weights come from.', {
@@ -38,6 +38,27 @@ export const modelSection = section('The networks and where their weights come f
         dFf: int('Inner width of the feed-forward layers.', 128, { minimum: 1 }),
         seed: int('Seed of its weights.', 0, { maximum: 2 ** 31 - 1 }),
       }),
+    },
+  ),
+  vae: optionalSection(
+    'sr2: the frozen autoencoder between pixels and latents: `path` or `tiny`. Left out: vae/ of the `pretrained` pipeline.',
+    {
+      path: Type.Optional(text('A diffusers folder of an AutoencoderKL (config.json, safetensors).')),
+      tiny: optionalSection(
+        'A small autoencoder, trained on the run’s own clips at the first start and kept in the run folder.',
+        {
+          blockOutChannels: list(
+            'Channels a level; each level but the first halves the frames.',
+            Type.Integer({ minimum: 1 }),
+            [32, 64],
+          ),
+          latentChannels: int('Channels of a latent.', 4, { minimum: 1 }),
+          steps: int('Training steps.', 400, { minimum: 1 }),
+          batchSize: int('Frames a step.', 8, { minimum: 1 }),
+          learningRate: num('Learning rate.', 2e-3, { exclusiveMinimum: 0 }),
+          seed: int('Seed of its weights and of the frames it sees.', 0, { maximum: 2 ** 31 - 1 }),
+        },
+      ),
     },
   ),
   maxTextLength: int('Tokens a prompt is cut or padded to.', 77, { minimum: 1 }),

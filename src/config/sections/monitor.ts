@@ -15,17 +15,29 @@ export const logSection = section('Reporting on training.', {
 });
 
 /** Samples and the held-out loss during training. */
-export const validateSection = section('Samples and the held-out loss during training.', {
-  everySteps: int('Steps between validation samples; 0 is off. Needs `prompts`.', 0),
-  prompts: list('What to sample.', Type.String({ description: 'A prompt; it may be empty.' })),
-  seed: int('Seed of the validation samples: the same at each validation, so that they compare.', 0, {
-    maximum: 2 ** 31 - 1,
-  }),
-  sampler: section('How validation samples are drawn.', {
-    steps: int('Denoising steps.', 25, { minimum: 1 }),
-    guidanceScale: num('Classifier-free guidance; 1 is none.', 9, { minimum: 0 }),
-    scheduler: oneOf('Sampler.', ['ddim', 'ddpm', 'dpmsolver++'], 'ddim'),
-  }),
-  heldOutEverySteps: int('Steps between held-out losses; 0 is off. Needs `data.heldOut`.', 0),
-  heldOutTimesteps: list('Timesteps at which it is measured.', Type.Integer({ minimum: 0 }), [100, 300, 500, 700, 900]),
-});
+export const validateSection = section(
+  'Samples and the held-out loss during training; `sampler` is also what `show1 sample` starts from.',
+  {
+    everySteps: int('Steps between validation samples; 0 is off. Stage base needs `prompts`.', 0),
+    prompts: list('What stage base samples.', Type.String({ description: 'A prompt; it may be empty.' })),
+    clips: int(
+      'Held-out clips (training clips where none are held out) that the other stages sample, with their captions: condition, sample and truth.',
+      4,
+      { minimum: 1, maximum: 64 },
+    ),
+    seed: int('Seed of the validation samples: the same at each validation, so that they compare.', 0, {
+      maximum: 2 ** 31 - 1,
+    }),
+    sampler: section('How validation samples are drawn.', {
+      steps: int('Denoising steps.', 25, { minimum: 1 }),
+      guidanceScale: num('Classifier-free guidance; 1 is none.', 9, { minimum: 0 }),
+      scheduler: oneOf('Sampler.', ['ddim', 'ddpm', 'dpmsolver++'], 'ddim'),
+    }),
+    heldOutEverySteps: int('Steps between held-out losses; 0 is off. Needs `data.heldOut`.', 0),
+    heldOutTimesteps: list(
+      'Timesteps at which it is measured.',
+      Type.Integer({ minimum: 0 }),
+      [100, 300, 500, 700, 900],
+    ),
+  },
+);

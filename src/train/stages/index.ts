@@ -1,15 +1,18 @@
-import { InputError } from '../../errors.js';
+import type { Config } from '../../config/schema.js';
 import { baseStage } from './base.js';
+import { interpStage } from './interp.js';
+import { sr1Stage } from './sr1.js';
+import { sr2Stage } from './sr2.js';
 import type { Stage, StageContext } from './stage.js';
 
 export type { Stage, StageContext, StepInputs, StepLoss } from './stage.js';
 
+const STAGES: Record<Config['stage'], (context: StageContext) => Stage> = {
+  base: baseStage,
+  interp: interpStage,
+  sr1: sr1Stage,
+  sr2: sr2Stage,
+};
+
 /** The training stage that `config.stage` names. */
-export function createStage(context: StageContext): Stage {
-  const { stage } = context.config;
-  if (stage === 'base') return baseStage(context);
-  throw new InputError(`stage "${stage}" cannot be trained by this version; allowed: base`, {
-    code: 'train.stage',
-    stage,
-  });
-}
+export const createStage = (context: StageContext): Stage => STAGES[context.config.stage](context);

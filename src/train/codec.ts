@@ -1,0 +1,51 @@
+/** The frozen autoencoder of stage sr2: found or made, bound to its compiled functions, and left in the run folder for sampling. */
+import { existsSync } from 'node:fs';
+import { symlink } from 'node:fs/promises';
+import path from 'node:path';
+import type { Config } from '../config/schema.js';
+import { InputError } from '../errors.js';
+import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
+import type { TrainingData } from './data.js';
+
+/** Frames that go through the autoencoder together: small ones keep the cores busy only in company. */
+const PIXELS_A_CALL = 256 * 256;
+
+export interface FrozenCodec extends Pick<VideoCodec, 'encode' | 'decode'> {
+  readonly vae: AutoencoderKL;
+  dispose(): void;
+}
+
+/** Binds an autoencoder, which it takes over. */
+export function frozenCodec(vae: AutoencoderKL, { data, precision, compile }: Config): FrozenCodec {
+  const slice = Math.max(1, Math.floor(PIXELS_A_CALL / (data.width * data.height)));
+  const codec = new VideoCodec({ vae, precision, compile, slice });
+  return {
+    vae,
+    encode: (video, noise, call) => codec.encode(video, noise, call),
+    decode: (latents, call) => codec.decode(latents, call),
+    dispose() {
+      codec.dispose();
+      vae.dispose();
+    },
+  };
+}
+
+/** Where a config's autoencoder is; a tiny one is trained into the run folder first. */
+export async function buildCodec(
+  config: Config,
+  data: Pick<TrainingData, 'train' | 'loaderOptions'>,
+  print: (line: string) => void,
+): Promise<FrozenCodec> {
+  const { model, output: run } = config;
+  const own = path.join(run, 'vae');
+  const given = model.vae?.tiny ? own : (model.vae?.path ?? path.join(model.pretrained!, 'vae'));
+  if (!existsSync(path.join(given, 'config.json'))) {
+    throw new InputError(
+      `there is no autoencoder in ${given}: set model.vae.path to a diffusers AutoencoderKL folder, or model.vae.tiny to train a small one`,
+      { code: 'train.no-vae', dir: given },
+    );
+  }
+  // Sampling looks for vae/ beside the checkpoints; a link keeps a large one from being copied into each run.
+  if (!existsSync(own)) await symlink(path.resolve(given), own, 'dir');
+  return frozenCodec(await AutoencoderKL.fromPretrained(given), config);
+}

@@ -1,0 +1,54 @@
+/**
+ * First super-resolution stage: a pixel-space UNet3D enlarges a clip. Beside the noise it sees the small clip, enlarged and
+ * noised (noise conditioning augmentation, Ho et al. 2022, "Cascaded Diffusion Models"), with a noise-free first frame, and
+ * is told the noise level as its class label (paper section 3.3; Show-1 `pipeline_t2v_sr_pixel_cond.py`).
+ */
+import type { Config } from '../../config/schema.js';
+import { addNoise } from '../../diffusion/index.js';
+import { foldKey, randomNormal, randomUniform, type Tensor, tf } from '../../engine/index.js';
+import { CONDITION_SCHEDULE, upsampleVideo } from '../../infer/super-resolution.js';
+import { areaDownsample, bicubicEnlarge } from '../low-resolution.js';
+import { asTheyAre, checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
+import type { Stage, StageContext } from './stage.js';
+
+/**
+ * The condition [B, F, H, W, 3] of clips [B, F, H, W, 3] and its noise levels [B]. The first frame carries no noise: with
+ * probability `firstFrame` it is the clip's own, as in the released sampler, which always has one (from an image model, then
+ * from the window before); else it is the small frame enlarged, as the sampler does without an image model.
+ */
+export function drawCondition(
+  { scale, noiseLevel, firstFrame }: Config['conditioning'],
+  video: Tensor,
+  noiseKey: Tensor,
+): { condition: Tensor; level: Tensor } {
+  const [B, F, H, W] = video.shape as [number, number, number, number];
+  const small = areaDownsample(video, scale); // [B, F, h, w, 3]
+  const uniform = randomUniform([B], foldKey(noiseKey, DRAW.conditionLevel));
+  const level = uniform
+    .mul(noiseLevel.max - noiseLevel.min + 1)
+    .floor()
+    .add(noiseLevel.min)
+    .toInt(); // [B]
+  const noise = randomNormal(video.shape, foldKey(noiseKey, DRAW.conditionNoise));
+  const noisy = addNoise(CONDITION_SCHEDULE, upsampleVideo(small, [H, W]), noise, level);
+  const given = randomUniform([B, 1, 1, 1, 1], foldKey(noiseKey, DRAW.firstFrame)).less(firstFrame).toFloat();
+  const enlarged = bicubicEnlarge(small.slice([0, 0], [-1, 1]), [H, W]); // [B, 1, H, W, 3]
+  const first = tf.add(tf.mul(given, video.slice([0, 0], [-1, 1])), tf.mul(tf.sub(1, given), enlarged));
+  const condition = F === 1 ? first : tf.concat([first, noisy.slice([0, 1], [-1, F - 1])], 1);
+  return { condition, level };
+}
+
+export function sr1Stage(context: StageContext): Stage {
+  return {
+    name: 'sr1',
+    check() {
+      checkChannels(context, { sample: 3, condition: 3, what: 'RGB video beside its enlarged small version' });
+      checkClassEmbedding(context, 'timestep');
+    },
+    prepare: asTheyAre,
+    loss(inputs) {
+      const { condition, level } = drawCondition(context.config.conditioning, inputs.video, inputs.noiseKey);
+      return denoisingLoss(context, { clean: inputs.video, condition, classLabels: level }, inputs);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * Second super-resolution stage, "expert translation" (paper section 3.4): a latent UNet3D learns to denoise large clips at
+ * timesteps below 900 alone; sampling starts from the noised latents of an enlarged clip (SDEdit), so the noise levels that
+ * would invent a clip from nothing never occur. The frozen VAE encodes outside the gradient.
+ */
+import { foldKey, randomNormal, tf } from '../../engine/index.js';
+import { InputError } from '../../errors.js';
+import { checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
+import type { Stage, StageContext } from './stage.js';
+
+export function sr2Stage(context: StageContext): Stage {
+  const { codec, config: run, unet } = context;
+  return {
+    name: 'sr2',
+
+    check() {
+      const channels = codec?.vae.config.latentChannels ?? unet.config.inChannels;
+      checkChannels(context, { sample: channels, condition: 0, what: `latents of ${channels} channels` });
+      checkClassEmbedding(context, null);
+      const factor = codec?.vae.downsampleFactor ?? 1;
+      for (const key of ['width', 'height'] as const) {
+        if (run.data[key] % factor === 0) continue;
+        throw new InputError(
+          `data.${key} is ${run.data[key]}; the VAE makes one latent of ${factor} × ${factor} pixels, so it must be a multiple of ${factor}`,
+          { code: 'train.latent-size', [key]: run.data[key], factor },
+        );
+      }
+    },
+
+    async prepare(clips, noiseKey) {
+      if (!codec) throw new InputError('stage sr2 needs a VAE: set model.vae', { code: 'train.no-vae' });
+      const [B, F, H, W] = clips.shape as [number, number, number, number];
+      const { downsampleFactor: factor, config } = codec.vae;
+      const noise = tf.tidy(() =>
+        randomNormal([B, F, H / factor, W / factor, config.latentChannels], foldKey(noiseKey, DRAW.latentNoise)),
+      );
+      return codec.encode(clips, noise).finally(() => noise.dispose());
+    },
+
+    loss: inputs => denoisingLoss(context, { clean: inputs.video }, inputs),
+  };
+}
