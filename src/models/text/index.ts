@@ -3,6 +3,7 @@ export { CLIPTextModel } from './clip-text.js';
 export type { ClipTextOutput } from './clip-transformer.js';
 export { cleanPrompt, TextConditioner, type TextConditionerOptions, type TextEncoder } from './encode.js';
 export { type TextFolders, type TextLocation, textFolders, textFoldersIn } from './folders.js';
+export { StreamedT5Encoder, type StreamedT5Options, type StreamOptions } from './streamed-t5.js';
 export { T5EncoderModel } from './t5.js';
 export { parseT5Config, type T5Config } from './t5-config.js';
 export { createTinyTextEncoder, type TinyTextOptions } from './tiny.js';

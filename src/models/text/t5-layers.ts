@@ -14,6 +14,18 @@ const ACTIVATIONS: Record<T5Activation, (x: Tensor) => Tensor> = {
   swish: silu,
 };
 
+/** The most negative float32, which transformers adds to the scores of masked keys. */
+const MASKED = -3.4028234663852886e38;
+
+/**
+ * Position biases that also keep padding from being attended.
+ * @param bias [1, heads, L, L]  @param attentionMask [B, L], 1 or 0  @returns [B, heads, L, L]
+ */
+export function maskedBias(bias: Tensor, attentionMask: Tensor): Tensor {
+  const blocked = tf.scalar(1).sub(attentionMask.cast('float32')).mul(MASKED); // [B, L]
+  return bias.add(blocked.expandDims(1).expandDims(1));
+}
+
 /** A matrix named `weight`: a linear map without bias, or a table of embeddings. Frozen. */
 export class T5Matrix extends Block {
   private readonly weight;

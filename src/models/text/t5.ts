@@ -6,18 +6,20 @@ import type { LoadOptions, StateDictReport } from '../layers/state-dict.js';
 import type { JsonObject } from '../weights/pretrained.js';
 import type { WeightSource } from '../weights/source.js';
 import { parseT5Config, type T5Config } from './t5-config.js';
-import { T5Block, T5LayerNorm, T5Matrix } from './t5-layers.js';
+import { maskedBias, T5Block, T5LayerNorm, T5Matrix } from './t5-layers.js';
 
-/** The most negative float32, which transformers adds to the scores of masked keys. */
-const MASKED = -3.4028234663852886e38;
+/** Name of the embedding table, [vocabulary, dModel]. */
+export const T5_EMBEDDING = 'shared.weight';
 
 export class T5EncoderModel extends Model {
   protected readonly weightStem = 'model';
   readonly config: T5Config;
   private readonly json: JsonObject;
   private readonly embedding;
-  private readonly layers;
-  private readonly norm;
+  /** The blocks in order; the first one holds the position biases of all. */
+  readonly layers: readonly T5Block[];
+  /** Applied to the last block's output. */
+  readonly finalNorm: T5LayerNorm;
 
   /** @param json transformers' `config.json` @throws InputError naming the key that is wrong */
   constructor(json: JsonObject) {
@@ -29,7 +31,7 @@ export class T5EncoderModel extends Model {
     this.embedding = this.child('shared', new T5Matrix(vocabSize, dModel, normal(1)));
     const blocks = Array.from({ length: numLayers }, (_, i) => new T5Block(this.config, i === 0));
     this.layers = this.list('encoder.block', blocks);
-    this.norm = this.child('encoder.final_layer_norm', new T5LayerNorm(dModel, layerNormEpsilon));
+    this.finalNorm = this.child('encoder.final_layer_norm', new T5LayerNorm(dModel, layerNormEpsilon));
   }
 
   override configJson(): JsonObject {
@@ -49,29 +51,32 @@ export class T5EncoderModel extends Model {
   override forward(inputIds: Tensor, attentionMask?: Tensor | null): Tensor {
     return tf.tidy(() => {
       const length = inputIds.shape[1] as number;
-      let bias = this.layers[0]!.attention.positionBias(length); // [1, heads, L, L]
-      if (attentionMask) {
-        const blocked = tf.scalar(1).sub(attentionMask.cast('float32')).mul(MASKED); // [B, L]
-        bias = bias.add(blocked.expandDims(1).expandDims(1)); // [B, heads, L, L]
-      }
+      const positions = this.layers[0]!.attention.positionBias(length); // [1, heads, L, L]
+      const bias = attentionMask ? maskedBias(positions, attentionMask) : positions; // [B, heads, L, L]
       let hidden = this.embedding.lookUp(inputIds); // [B, L, dModel]
       for (const layer of this.layers) hidden = layer.forward(hidden, bias);
-      return this.norm.forward(hidden);
+      return this.finalNorm.forward(hidden);
     });
   }
 
-  /**
-   * Loads transformers' weights. The alias `encoder.embed_tokens.weight` counts as `shared.weight`; a whole T5's decoder
-   * is left aside.
-   * @throws InputError listing what does not fit
-   */
+  /** Loads transformers' weights, named as `t5Names` says. @throws InputError listing what does not fit */
   override async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    const alias = 'encoder.embed_tokens.weight';
-    const rename = (name: string): string | null => {
-      if (name === alias) return source.has('shared.weight') ? null : 'shared.weight';
-      if (name.startsWith('decoder.') || name === 'lm_head.weight') return null;
-      return options.rename ? options.rename(name) : name;
-    };
-    return super.loadStateDict(source, { ...options, rename });
+    return super.loadStateDict(source, { ...options, rename: t5Names(source, options.rename) });
   }
+}
+
+/**
+ * From the names of a T5 file to those of the encoder: the alias `encoder.embed_tokens.weight` counts as `shared.weight`
+ * where that is missing; a whole T5's decoder is left aside.
+ * @param rename what is done to the other names
+ */
+export function t5Names(
+  source: Pick<WeightSource, 'has'>,
+  rename: (name: string) => string | null = name => name,
+): (name: string) => string | null {
+  return name => {
+    if (name === 'encoder.embed_tokens.weight') return source.has(T5_EMBEDDING) ? null : T5_EMBEDDING;
+    if (name.startsWith('decoder.') || name === 'lm_head.weight') return null;
+    return rename(name);
+  };
 }
