@@ -40,6 +40,7 @@ export async function loadStateDict(
 ): Promise<StateDictReport> {
   const { tensorOf, missing, unexpected } = matchStateDict(parameters, source, options);
   const staging = new Staging();
+  staging.take(4 * Math.max(0, ...[...tensorOf.keys()].map(name => parameters.get(name)!.size))); // grown at once
   for (const [name, tensor] of tensorOf) parameters.get(name)!.load(await readFloats(source, tensor, staging));
   return { missing, unexpected };
 }
