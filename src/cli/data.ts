@@ -4,7 +4,7 @@ import type { Inspection, Spread } from '../data/inspect.js';
 import { InputError } from '../errors.js';
 import { withJson } from './options.js';
 import { formatNumber, note, print, printJson, table } from './output.js';
-import { createProgress, type Progress } from './progress.js';
+import { withProgress } from './progress.js';
 
 export const command = 'data';
 export const describe = 'Make or look into a dataset';
@@ -65,21 +65,6 @@ const names = (text: string): string[] =>
     .split(',')
     .map(name => name.trim())
     .filter(name => name !== '');
-
-type OnProgress = (done: number, total: number) => void;
-
-/** Runs work that reports how far it is, with a display that is always taken down. */
-async function withProgress<T>(label: string, quiet: boolean, work: (report: OnProgress) => Promise<T>): Promise<T> {
-  let progress: Progress | undefined;
-  try {
-    return await work((done, total) => {
-      progress ??= createProgress({ label, total, quiet });
-      progress.update(done);
-    });
-  } finally {
-    progress?.stop();
-  }
-}
 
 type Args<B extends (yargs: Argv) => Argv<any>> = ReturnType<B> extends Argv<infer T> ? T & { quiet?: boolean } : never;
 

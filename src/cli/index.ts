@@ -19,6 +19,7 @@ const COMMANDS: Record<string, () => Promise<any>> = {
   plan: () => import('./plan.js'),
   train: () => import('./train.js'),
   sample: () => import('./sample.js'),
+  convert: () => import('./convert.js'),
   verify: () => import('./verify.js'),
   bench: () => import('./bench.js'),
   report: () => import('./report.js'),

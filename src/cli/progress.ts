@@ -36,6 +36,21 @@ export function createProgress(options: ProgressOptions): Progress {
   return stream.isTTY ? terminalProgress(options, stream) : lineProgress(options, stream);
 }
 
+type Report = (done: number, total: number, extra?: string) => void;
+
+/** Runs work that reports how far it is, with a display that is always taken down. */
+export async function withProgress<T>(label: string, quiet: boolean, work: (report: Report) => Promise<T>): Promise<T> {
+  let progress: Progress | undefined;
+  try {
+    return await work((done, total, extra) => {
+      progress ??= createProgress({ label, total, quiet });
+      progress.update(done, extra);
+    });
+  } finally {
+    progress?.stop();
+  }
+}
+
 /** Label, counts, ETA and extra; shared by both displays. */
 class Tracker {
   done = 0;

@@ -21,7 +21,7 @@ describe('the command line as a process', () => {
     const { stdout, stderr } = spawnSync(...node(script), { cwd: root, encoding: 'utf8' });
     const result = JSON.parse(/RESULT (.*)/.exec(stderr)?.[1] ?? stderr);
     expect(result).toEqual({ help: 0, wrong: [2, 2], loaded: [] });
-    for (const name of ['doctor', 'data', 'plan', 'train', 'sample', 'verify', 'bench', 'report']) {
+    for (const name of ['doctor', 'data', 'plan', 'train', 'sample', 'convert', 'verify', 'bench', 'report']) {
       expect(stdout).toContain(`show1 ${name}`);
     }
   });

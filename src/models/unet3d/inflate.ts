@@ -5,8 +5,10 @@
  */
 import { tf } from '../../engine/index.js';
 import type { Model } from '../layers/model.js';
+import { matchStateDict } from '../layers/state-dict.js';
 import type { JsonObject } from '../weights/pretrained.js';
-import type { WeightSource } from '../weights/source.js';
+import type { WeightArray, WeightSource } from '../weights/source.js';
+import type { TensorEntry } from '../weights/writer.js';
 
 export interface InflateOptions {
   /** Seed of the temporal layers' first values (default 0). */
@@ -47,6 +49,33 @@ export async function loadImageWeights(
   const parameters = model.parameters();
   for (const name of missing) parameters.get(name)!.initialize(seed);
   if (zeroInitTemporal) clearTemporalOutputs(model);
+}
+
+/**
+ * The weights of the video model one by one, the same as `loadImageWeights` gives, for a writer: the model itself stays
+ * without memory, so one of any size can be inflated.
+ * @param model built from the inflated config, without values
+ * @throws InputError as `loadImageWeights`
+ */
+export function inflatedEntries(
+  model: Model,
+  weights: WeightSource,
+  { seed = 0, zeroInitTemporal = false }: InflateOptions = {},
+): (TensorEntry & { data: () => WeightArray | Promise<WeightArray> })[] {
+  const parameters = model.parameters();
+  const { tensorOf } = matchStateDict(parameters, weights, { mayMiss: isTemporal });
+  return [...parameters].map(([name, parameter]) => {
+    const tensor = tensorOf.get(name);
+    const drawn = () => {
+      if (zeroInitTemporal && TEMPORAL_OUTPUT.test(name)) return new Float32Array(parameter.size);
+      parameter.initialize(seed);
+      const values = parameter.toTorch();
+      parameter.dispose();
+      return values;
+    };
+    const data = tensor === undefined ? drawn : () => weights.read(tensor);
+    return { name, shape: parameter.torchShape, data };
+  });
 }
 
 /** Sets the output projections of all temporal transformers to zero, which makes them the identity. */

@@ -13,15 +13,14 @@ const BEYOND: Readonly<Record<string, number>> = { F16: 65520, BF16: 2 ** 128 - 
 export function checkRange(dtype: string, values: Float32Array | Float64Array, where: string): void {
   const beyond = dtype === 'F32' && values instanceof Float64Array ? 2 ** 128 - 2 ** 103 : BEYOND[dtype];
   if (beyond === undefined) return;
-  let count = 0;
   let largest = 0;
   for (let i = 0; i < values.length; i++) {
     const size = Math.abs(values[i]!);
-    if (size < beyond || size === Number.POSITIVE_INFINITY || Number.isNaN(size)) continue;
-    count++;
-    if (size > largest) largest = size;
+    if (size > largest && size !== Number.POSITIVE_INFINITY) largest = size;
   }
-  if (count === 0) return;
+  if (largest < beyond) return;
+  let count = 0;
+  for (const value of values) if (Number.isFinite(value) && Math.abs(value) >= beyond) count++;
   const half = dtype === 'F16';
   throw new InputError(
     `${where} holds ${count === 1 ? 'a value' : `${count} values`} of up to ${largest.toPrecision(4)}, beyond the range of ` +
