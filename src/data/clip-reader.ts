@@ -7,6 +7,7 @@ import type { ManifestEntry } from './manifest.js';
 
 export interface ClipReaderOptions {
   entries: readonly ManifestEntry[];
+  /** Most frames that are read at once; shorter clips are refused. */
   frames: number;
   /** Frames a second; default: each clip's own rate. */
   fps?: number;
@@ -20,14 +21,15 @@ export interface ClipReaderOptions {
   signal: AbortSignal;
 }
 
-/** Reads `frames` consecutive frames of a clip at an offset chosen by the caller. */
+/** Reads consecutive frames of a clip at an offset chosen by the caller. */
 export interface ClipReader {
   /**
    * @param index into `entries`
+   * @param count number of frames, at most (and by default) `frames`
    * @param chooseOffset called with the number of possible offsets n ≥ 1, returns one of 0 … n-1
    * @throws InputError about this clip ({@link clipProblem} names the reason), WorkError about anything else
    */
-  read(index: number, chooseOffset: (offsets: number) => number): Promise<Frames>;
+  read(index: number, chooseOffset: (offsets: number) => number, count?: number): Promise<Frames>;
   stats(): { decoded: number; hits: number; cachedClips: number; cachedBytes: number };
 }
 
@@ -73,14 +75,14 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     throw error;
   };
 
-  const readWindow = (index: number, { fps, sourceFps }: Rate, offset: number): Promise<Frames> =>
+  const readWindow = (index: number, { fps, sourceFps }: Rate, offset: number, count: number): Promise<Frames> =>
     limit(async () => {
       const clip = await decode(entries[index]!.path, {
         size,
         fit: options.fit,
         fps,
         sourceFps,
-        frames,
+        frames: count,
         offset,
         signal,
       });
@@ -119,7 +121,7 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
   };
 
   return {
-    async read(index, chooseOffset) {
+    async read(index, chooseOffset, count = frames) {
       if (failed.has(index)) throw failed.get(index);
       const { seconds, fps: ownRate } = await info(index);
       const fps = options.fps ?? ownRate;
@@ -128,15 +130,15 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
       const fits = total * bytesPerFrame * entries.length <= options.cacheBytes && seconds <= MAX_WHOLE_SECONDS;
       if (total <= 2 * frames || fits) {
         const clip = await readWhole(index, rate, total);
-        return sliceFrames(clip, chooseOffset(clip.frames - frames + 1), frames);
+        return sliceFrames(clip, chooseOffset(clip.frames - count + 1), count);
       }
-      const offset = chooseOffset(total - frames + 1);
+      const offset = chooseOffset(total - count + 1);
       try {
-        return await readWindow(index, rate, offset);
+        return await readWindow(index, rate, offset, count);
       } catch (error) {
         // The stated length may promise more than there is: the start of the clip is the second choice, for every run alike.
         if (offset === 0 || clipProblem(error) === undefined) throw error;
-        return readWindow(index, rate, 0);
+        return readWindow(index, rate, 0, count);
       }
     },
     stats: () => ({ decoded, hits, cachedClips: cache.size, cachedBytes: cache.bytes }),

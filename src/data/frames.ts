@@ -42,6 +42,16 @@ export function sliceFrames(video: Frames, start: number, count: number): Frames
   return { ...video, data: video.data.subarray(start * bytes, (start + count) * bytes), frames: count };
 }
 
+/** Frames 0, n, 2n …, copied unless n is 1. */
+export function everyNth(video: Frames, n: number): Frames {
+  if (n === 1) return video;
+  const bytes = frameBytes(video);
+  const frames = Math.floor((video.frames - 1) / n) + 1;
+  const data = new Uint8Array(frames * bytes);
+  for (let f = 0; f < frames; f++) data.set(video.data.subarray(f * n * bytes, (f * n + 1) * bytes), f * bytes);
+  return { ...video, data, frames };
+}
+
 const TO_UNIT = Float32Array.from({ length: 256 }, (_, value) => value / 127.5 - 1);
 
 /** Writes 8-bit values as floats in [-1, 1] (v / 127.5 - 1) into `target` from `offset` on. */

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { InputError, WorkError } from '../errors.js';
 import { createClipReader } from './clip-reader.js';
 import { clipProblem } from './ffmpeg-errors.js';
-import { type Frames, frameBytes, writeUnit } from './frames.js';
+import { everyNth, type Frames, frameBytes, writeUnit } from './frames.js';
 import { describeCounts, type ManifestEntry } from './manifest.js';
 import { PURPOSE, permutation, randomStream } from './random.js';
 
@@ -12,6 +12,8 @@ export interface LoaderOptions {
   frames: number;
   /** Frames a second of a sample; default: each clip's own rate. */
   fps?: number;
+  /** Every how many-th frame a sample takes; one of them is drawn for each sample (default [1]). */
+  strides?: readonly number[];
   /** Pixels. */
   width: number;
   height: number;
@@ -78,7 +80,18 @@ export interface Loader {
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 
 function checkOptions(options: LoaderOptions): void {
-  const { frames, width, height, batchSize, workers = 1, prefetch = 0, stride = 1, seed, fps = 1 } = options;
+  const {
+    frames,
+    width,
+    height,
+    batchSize,
+    workers = 1,
+    prefetch = 0,
+    stride = 1,
+    strides = [1],
+    seed,
+    fps = 1,
+  } = options;
   const least: [string, number, number][] = [
     ...([
       ['frames', frames, 1],
@@ -90,6 +103,7 @@ function checkOptions(options: LoaderOptions): void {
       ['workers', workers, 1],
       ['prefetch', prefetch, 0],
       ['stride', stride, 1],
+      ...strides.map(value => ['strides', value, 1] as const),
       ['seed', seed, 0],
     ] as const),
   ].map(([name, value, low]) => [name, value, low]);
@@ -117,18 +131,20 @@ function checkOptions(options: LoaderOptions): void {
 /**
  * Reads batches of decoded clips in a seeded order.
  *
- * Sample k is in epoch ⌊k/N⌋ at place k mod N of that epoch's permutation, which depends on (seed, epoch) alone; its temporal
- * offset depends on (seed, epoch, place). A clip that cannot be read is replaced by the next readable one of the permutation. So
+ * Sample k is in epoch ⌊k/N⌋ at place k mod N of that epoch's permutation, which depends on (seed, epoch) alone; its stride and
+ * temporal offset depend on (seed, epoch, place). A clip that cannot be read is replaced by the next readable one of the permutation. So
  * a sample is a pure function of (entries, options, k).
  */
 export function createLoader(options: LoaderOptions): Loader {
   checkOptions(options);
-  const { entries, frames, width, height, batchSize, seed, prefetch = 2, stride = 1 } = options;
+  const { entries, frames, width, height, batchSize, seed, prefetch = 2, stride = 1, strides = [1] } = options;
   const count = entries.length;
   const workers = options.workers ?? Math.min(4, availableParallelism());
   const stop = new AbortController();
+  const span = (each: number): number => (frames - 1) * each + 1;
   const reader = createClipReader({
     ...options,
+    frames: span(Math.max(...strides)),
     workers,
     cacheBytes: options.cache?.maxBytes ?? DEFAULT_CACHE_BYTES,
     signal: stop.signal,
@@ -167,8 +183,9 @@ export function createLoader(options: LoaderOptions): Loader {
       const index = indices[(place + step) % count]!;
       try {
         const chosen = randomStream(seed, PURPOSE.temporalOffset, place, epoch);
-        const clip = await reader.read(index, offsets => chosen.int(offsets));
-        return { entry: entries[index]!, clip };
+        const each = strides[strides.length === 1 ? 0 : chosen.int(strides.length)]!;
+        const clip = await reader.read(index, offsets => chosen.int(offsets), span(each));
+        return { entry: entries[index]!, clip: everyNth(clip, each) };
       } catch (error) {
         const reason = clipProblem(error);
         if (reason === undefined) throw stop.signal.aborted ? closed() : error;

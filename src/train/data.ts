@@ -18,7 +18,7 @@ export interface TrainingData {
   captions: string[];
   loaderOptions: Pick<
     LoaderOptions,
-    'frames' | 'fps' | 'width' | 'height' | 'fit' | 'seed' | 'workers' | 'prefetch' | 'cache'
+    'frames' | 'fps' | 'strides' | 'width' | 'height' | 'fit' | 'seed' | 'workers' | 'prefetch' | 'cache'
   >;
   /** Entries passed over before training. */
   skipped: number;
@@ -59,6 +59,7 @@ export async function openData(config: Config, print: (line: string) => void): P
     loaderOptions: {
       frames: data.frames,
       fps: data.fps,
+      strides: data.strides,
       width: data.width,
       height: data.height,
       fit: data.fit,

@@ -73,6 +73,27 @@ describe('a batch', () => {
     expect(Math.max(...starts.get('c5')!)).toBeLessThanOrEqual(15);
   });
 
+  it('takes every n-th frame, with n drawn for each sample', async () => {
+    const l = loader({ batchSize: 6, strides: [1, 3], entries: entries.slice(2) }); // 10 frames at least
+    const steps = new Set<number>();
+    for (let step = 0; step < 8; step++) {
+      const { ids, videos } = await l.batch(step);
+      ids.forEach((_, b) => {
+        const numbers = frameNumbers(videos.subarray(b * 3072, (b + 1) * 3072), 4);
+        const each = numbers[1]! - numbers[0]!;
+        expect(numbers).toEqual([0, 1, 2, 3].map(i => numbers[0]! + i * each));
+        steps.add(each);
+      });
+    }
+    expect([...steps].sort()).toEqual([1, 3]);
+    expect(l.skipped).toEqual([]);
+    const far = loader({ batchSize: 2, strides: [3] });
+    await far.batch(0);
+    await far.batch(1);
+    await far.batch(2);
+    expect(far.skipped.map(({ id }) => id).sort()).toEqual(['c0', 'c1']); // 4 and 7 frames: 10 are needed
+  });
+
   it('may be written into: the next request is not spoilt', async () => {
     const l = loader();
     const first = await l.batch(0);

@@ -12,6 +12,12 @@ export const dataSection = section('The clips and how they are cut.', {
     exclusiveMinimum: 0,
     maximum: 240,
   }),
+  strides: Type.Array(Type.Integer({ minimum: 1 }), {
+    description:
+      'Every how many-th of these frames a clip takes; one is drawn for each clip. [1, 2] also shows everything at twice the speed.',
+    default: [1],
+    minItems: 1,
+  }),
   width: int('Width of a frame in pixels.', 64, { minimum: 1 }),
   height: int('Height of a frame in pixels.', 40, { minimum: 1 }),
   fit: oneOf(
