@@ -2,11 +2,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InputError } from '../../errors.js';
+import { isTokenizerFolder } from './tokenizer-files.js';
 
 export interface TextFolders {
   /** Folder with the encoder's config.json and safetensors. */
   encoder: string;
-  /** Folder with tokenizer.json. */
+  /** Folder with tokenizer.json, spiece.model, or vocab.json and merges.txt. */
   tokenizer: string;
 }
 
@@ -14,7 +15,7 @@ export interface TextFolders {
 export interface TextLocation {
   /** A transformers folder of a text encoder. */
   path?: string;
-  /** A folder holding tokenizer.json. */
+  /** A folder of a tokenizer. */
   tokenizer?: string;
 }
 
@@ -33,7 +34,7 @@ export const textFoldersIn = (root: string): TextFolders => ({
 export function textFolders(roots: string | readonly string[], location: TextLocation = {}): TextFolders {
   const { path, tokenizer } = location;
   if (path) {
-    const own = existsSync(join(path, 'tokenizer.json')) ? path : join(dirname(path), 'tokenizer');
+    const own = isTokenizerFolder(path) ? path : join(dirname(path), 'tokenizer');
     return { encoder: path, tokenizer: tokenizer ?? own };
   }
   const candidates = [roots].flat().map(textFoldersIn);
@@ -41,7 +42,7 @@ export function textFolders(roots: string | readonly string[], location: TextLoc
   if (found) return { ...found, tokenizer: tokenizer ?? found.tokenizer };
   throw new InputError(
     `There is no text encoder: looked for config.json in ${candidates.map(c => c.encoder).join(', ')}. ` +
-      `Set model.textEncoder.path to the folder of a T5 encoder, or model.textEncoder.tiny for a small one made from a seed.`,
+      `Set model.textEncoder.path to the folder of a T5 or CLIP encoder, or model.textEncoder.tiny for a small one made from a seed.`,
     { code: 'text.not-found', looked: candidates.map(c => c.encoder) },
   );
 }
