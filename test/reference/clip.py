@@ -4,7 +4,7 @@ Run once with transformers 4.29.1 and once with a version from 5 on: texts end a
 eos_token_id for the second, which also saves CLIPTextModel without its prefix "text_model.". Each version makes its own
 cases and leaves the others' as they are. Needs torch and safetensors.
 
-    python test/reference/clip.py
+    python test/reference/clip.py && npx biome format --write test/models/text/clip-cases test/models/clip/cases
 """
 import json
 import pathlib
