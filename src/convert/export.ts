@@ -13,7 +13,7 @@ import { type ConvertFolderOptions, watchOf } from './dtype.js';
 import { convertWeights, copyInto, measureModel } from './model.js';
 import { checkOutput, writeFolder } from './output-folder.js';
 import { type PartClass, type PartName, partClass, pipelineIndex } from './pipeline-index.js';
-import { isWeightFile, weightStem } from './weight-files.js';
+import { isWeightFile, weightSet } from './weight-files.js';
 
 export interface ExportOptions extends ConvertFolderOptions {
   /** The averaged weights where the run has any, or the last ones (default ema). */
@@ -61,7 +61,7 @@ export async function exportPipeline(run: string, out: string, options: ExportOp
   await writeFolder(out, sum('after'), options, async temporary => {
     for (const [part, dir] of folders) {
       const target = path.join(temporary, part);
-      const stem = MODELS.includes(part) ? weightStem(dir, options.fromVariant) : undefined;
+      const stem = MODELS.includes(part) ? weightSet(dir, options.fromVariant).stem : undefined;
       if (stem) await convertWeights(dir, target, stem, options, watch(part));
       await copyFiles(dir, target, stem ? options.dtype : null);
     }

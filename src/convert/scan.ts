@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '../errors.js';
 import { readJsonObject } from '../models/weights/pretrained.js';
 import { isPickleName, pickleError } from '../models/weights/refuse.js';
-import { isWeightFile, weightStem } from './weight-files.js';
+import { isWeightFile, weightSet } from './weight-files.js';
 
 export interface FolderContents {
   kind: 'model' | 'pipeline' | 'cascade';
@@ -85,8 +85,11 @@ function walk(dir: string, folder: string, needed: boolean, state: Walk): void {
   const hasSafetensors = weights.some(name => name.endsWith('.safetensors'));
   const pickle = weights.find(isPickleName);
   // A pipeline's weights are in its parts; files beside its index are the same weights in another form.
-  if (hasSafetensors && !parts) found.models.push({ folder, stem: weightStem(dir, variant) });
-  else if (pickle && needed && !parts) throw pickleError(join(dir, pickle));
+  if (hasSafetensors && !parts) {
+    const { stem, files: used } = weightSet(dir, variant);
+    found.models.push({ folder, stem });
+    found.leftOut.push(...weights.filter(name => !used.includes(name)).map(at));
+  } else if (pickle && needed && !parts) throw pickleError(join(dir, pickle));
   else found.leftOut.push(...weights.map(at));
 
   for (const name of names.filter(isFolder)) {

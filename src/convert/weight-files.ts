@@ -10,14 +10,23 @@ export const isWeightFile = (name: string): boolean =>
 /** Stems that upstream puts variants after; a dot in any other file name is part of the name. */
 const VARIED = /^(diffusion_pytorch_model|model)\.\w+$/;
 
+export interface WeightSet {
+  /** File name without shard number, variant and ending, as `diffusion_pytorch_model`. */
+  stem: string;
+  /** Names of its files and its index. */
+  files: string[];
+}
+
 /**
- * File name of a folder's weights without shard number, variant and ending, as `diffusion_pytorch_model`.
+ * The weights that a folder is read from.
  * @param variant prefer `<stem>.<variant>.safetensors`
  * @throws InputError as `locateWeights`: none, several, a missing shard, pickle files only
  */
-export function weightStem(dir: string, variant?: string): string {
+export function weightSet(dir: string, variant?: string): WeightSet {
   const located = locateWeights(dir, variant);
-  const file = 'file' in located ? located.file : located.shards[0]!;
-  const plain = basename(file).replace(/(-\d+-of-\d+)?\.safetensors$/, '');
-  return VARIED.exec(plain)?.[1] ?? plain;
+  const paths =
+    'file' in located ? [located.file] : [...located.shards, ...(located.index ? [located.index.file] : [])];
+  const files = paths.map(path => basename(path));
+  const plain = files[0]!.replace(/(-\d+-of-\d+)?\.safetensors$/, '');
+  return { stem: VARIED.exec(plain)?.[1] ?? plain, files };
 }
