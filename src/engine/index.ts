@@ -1,5 +1,6 @@
 export { type CompiledFunction, type CompileOptions, compile, isTracing, type Precision } from './compile.js';
 export { valueAndGrads } from './gradients.js';
+export { type EstimateOptions, estimate, type MemoryEstimate } from './liveness.js';
 export { gelu, geluTanh, quickGelu, silu } from './ops/activations.js';
 export { ATTENTION_BUDGET_BYTES, type AttentionOptions, attention, temporalAttention } from './ops/attention.js';
 export { biasAdd } from './ops/bias-add.js';
@@ -15,4 +16,5 @@ export { rmsNorm } from './ops/rms-norm.js';
 export { temporalConv } from './ops/temporal-conv.js';
 export { foldKey, randomNormal, randomUniform, rngKey, rngKeyWords } from './random.js';
 export { type Tensor, type TypedArray, tf, type Variable } from './tf.js';
+export { planned } from './trace.js';
 export { type FloatFormat, upload } from './upload.js';

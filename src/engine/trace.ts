@@ -16,12 +16,34 @@ export interface TensorSpec {
   dtype: number;
 }
 
+/** A value of the graph. */
+export interface TraceValue extends TensorSpec {
+  id: number;
+}
+
+/** One recorded op. */
+export interface TraceNode {
+  op: string;
+  inputs: number[];
+  outputs: TraceValue[];
+}
+
 export interface Trace {
   graph: number;
   /** Graph values of the arguments, then of the captured variables. */
   inputs: number[];
   captures: Variable[];
   outputs: number[];
+  /** The ops in the order in which the function ran. */
+  nodes: TraceNode[];
+  arguments: TraceValue[];
+  /** What `captures` are in the graph, and weights without memory (see `planned`). */
+  weights: TraceValue[];
+}
+
+export interface TraceOptions {
+  /** Weights that have no memory yet may be used (see `planned`): the graph can be looked at, not run. */
+  planning?: boolean;
 }
 
 /** Ops with an effect on a resource, whose handle is their first input: they keep their order by control edges. */
@@ -39,6 +61,14 @@ export function assumeShape(shape: number[]): void {
   if (current) current.assumedShape = shape;
 }
 
+/**
+ * While a function is traced to be looked at only (`estimate`), a tensor that stands for a weight without memory; else null.
+ * @param owner whose weight it is: the same owner gets the same tensor within one trace
+ */
+export function planned(owner: object, shape: number[]): Tensor | null {
+  return current?.planning ? current.plannedWeight(owner, shape) : null;
+}
+
 /** JavaScript holds a graph value v as the tensor id -2 - v: negative ids are never native handles. */
 const toId = (value: number) => -2 - value;
 const toValue = (id: number) => -2 - id;
@@ -49,6 +79,8 @@ class Tracer {
   readonly graph = this.real.graphNew();
   readonly captures: Variable[] = [];
   readonly captureValues: number[] = [];
+  readonly nodes: TraceNode[] = [];
+  readonly weights: TraceValue[] = [];
   assumedShape: number[] | null = null;
   private readonly variables = new Map<object, Variable>();
   private readonly captured = new Map<object, number>();
@@ -56,8 +88,12 @@ class Tracer {
   private readonly memo: CastMemo = new Map();
   private readonly constants = new Map<string, number>();
   private readonly lastOnResource = new Map<number, number>();
+  private readonly placeholders = new Map<object, Tensor>();
 
-  constructor(private readonly precision: Precision) {
+  constructor(
+    private readonly precision: Precision,
+    readonly planning: boolean,
+  ) {
     for (const v of Object.values(tf.engine().registeredVariables) as Variable[]) this.variables.set(v.dataId, v);
   }
 
@@ -100,17 +136,32 @@ class Tracer {
     return { tensor: this.backend.createOutputTensor({ id: toId(value), shape, dtype }), value };
   }
 
+  plannedWeight(owner: object, shape: number[]): Tensor {
+    let tensor = this.placeholders.get(owner);
+    if (!tensor) {
+      const made = this.argument({ shape, dtype: DType.float32 });
+      tensor = tf.keep(made.tensor);
+      this.placeholders.set(owner, tensor);
+      this.weights.push({ id: made.value, shape, dtype: DType.float32 });
+    }
+    return tensor;
+  }
+
+  /** Frees what outlives the scopes of the traced function. */
+  finish(): void {
+    for (const tensor of this.placeholders.values()) tensor.dispose();
+  }
+
   /** The graph value that a function returns for `t`; it waits for all effects. */
   output(t: Tensor): number {
     const id = this.backend.getInputTensorIds([t])[0]!;
     const { dtype } = this.backend.tensorMap.get(t.dataId);
-    return this.real.graphAddOp(
-      this.graph,
-      'Identity',
-      [typeAttr('T', dtype)],
-      [toValue(id)],
-      [...this.lastOnResource.values()],
-    )[0]!.id;
+    const attrs = [typeAttr('T', dtype)];
+    const value = toValue(id);
+    const waits = [...this.lastOnResource.values()];
+    const made = this.real.graphAddOp(this.graph, 'Identity', attrs, [value], waits)[0]!.id;
+    this.nodes.push({ op: 'Identity', inputs: [value], outputs: [{ id: made, shape: t.shape, dtype }] });
+    return made;
   }
 
   /** Checks that `t` may be used here, and turns a variable into an argument of the function. */
@@ -134,6 +185,7 @@ class Tracer {
     this.captured.set(t.dataId, toId(value));
     this.captures.push(variable);
     this.captureValues.push(value);
+    this.weights.push({ id: value, shape: entry.shape, dtype: entry.dtype });
   }
 
   private refuseRead(): never {
@@ -188,29 +240,44 @@ class Tracer {
         throw new Error(`compile: TensorFlow cannot infer the output shape of ${name}`);
       if (shape) this.shapes.set(id, shape);
     }
+    const made = outputs.filter(({ shape }) => shape) as TraceValue[];
+    this.nodes.push({ op: name, inputs, outputs: made });
     return outputs;
   }
 }
 
 /** Traces `fn` for arguments of the given shapes. The caller owns the graph (`binding.graphDelete`). */
-export function trace(fn: (...inputs: Tensor[]) => Tensor[], specs: TensorSpec[], precision: Precision): Trace {
+export function trace(
+  fn: (...inputs: Tensor[]) => Tensor[],
+  specs: TensorSpec[],
+  precision: Precision,
+  { planning = false }: TraceOptions = {},
+): Trace {
   if (current) throw new Error('compile: traces do not nest; a compiled function called inside a trace is inlined');
-  const tracer = new Tracer(precision);
+  const tracer = new Tracer(precision, planning);
   try {
-    return tracer.divert(() =>
+    let args: TraceValue[] = [];
+    let outputs: number[] = [];
+    tracer.divert(() =>
       tf.tidy(() => {
-        const args = specs.map(spec => tracer.argument(spec));
-        const outputs = fn(...args.map(a => a.tensor)).map(t => tracer.output(t));
-        return {
-          graph: tracer.graph,
-          inputs: [...args.map(a => a.value), ...tracer.captureValues],
-          captures: tracer.captures,
-          outputs,
-        } as never;
+        const made = specs.map(spec => tracer.argument(spec));
+        outputs = fn(...made.map(({ tensor }) => tensor)).map(t => tracer.output(t));
+        args = made.map(({ value }, i) => ({ id: value, ...specs[i]! }));
       }),
     );
+    return {
+      graph: tracer.graph,
+      inputs: [...args.map(({ id }) => id), ...tracer.captureValues],
+      captures: tracer.captures,
+      outputs,
+      nodes: tracer.nodes,
+      arguments: args,
+      weights: tracer.weights,
+    };
   } catch (error) {
     tracer.real.graphDelete(tracer.graph);
     throw error;
+  } finally {
+    tracer.finish();
   }
 }

@@ -1,5 +1,5 @@
 /** One weight of a model: its name and shapes at once, its memory only when it is initialised or loaded. */
-import { rngKey, type Tensor, tf, upload, type Variable } from '../../engine/index.js';
+import { planned, rngKey, type Tensor, tf, upload, type Variable } from '../../engine/index.js';
 import { InputError, WorkError } from '../../errors.js';
 import { DTYPE_BYTES } from '../weights/dtypes.js';
 import type { FloatBytes } from '../weights/source.js';
@@ -74,9 +74,14 @@ export class Parameter {
     return this.variable !== null;
   }
 
-  /** The variable. It stays the same object when new values are loaded. @throws WorkError when it has no value yet */
+  /**
+   * The variable. It stays the same object when new values are loaded. While the engine's `estimate` traces a model, a
+   * parameter without memory gives a stand-in.
+   * @throws WorkError when it has no value yet
+   */
   value(): Variable {
-    return this.layerVariable().read() as Variable;
+    const standIn = this.variable ? null : planned(this, this.shape);
+    return (standIn ?? this.layerVariable().read()) as Variable;
   }
 
   /** The variable as TF.js Layers hold it. @throws WorkError when it has no value yet */
