@@ -1,57 +1,43 @@
 /**
  * `npm run quickstart`, after dependencies and TensorFlow are in place: dataset, training of the tiny base model, eight
- * prompts, and the measured share of samples that follow their prompt. Safe to interrupt and to repeat.
+ * prompts, and the measured share of samples that follow their prompt. With `--full`, all four stages instead (`full.ts`). Safe
+ * to interrupt and to repeat.
  */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { formatReport } from '../../experiments/prompt-following/check.js';
 import { runPromptFollowing } from '../../experiments/prompt-following/run.js';
-import { interruptSignal } from '../../src/cli/interrupt.js';
 import { note, print } from '../../src/cli/output.js';
 import { createProgress } from '../../src/cli/progress.js';
 import { reportError } from '../../src/cli/run.js';
-import { loadConfig } from '../../src/config/index.js';
-import { writeShapes } from '../../src/data/shapes.js';
+import { InputError } from '../../src/errors.js';
 import { samplePrompts } from '../../src/infer/sample.js';
-import { newestCheckpoint } from '../../src/train/checkpoint.js';
-import { train } from '../../src/train/loop.js';
+import { fullQuickstart } from './full.js';
+import { makeShapes, PROMPTS, trainToEnd } from './steps.js';
 
 const DATA = path.join('data', 'shapes');
 const CONFIG = path.join('configs', 'tiny', 'base.yaml');
 const CLIPS = 768;
-const PROMPTS = [
-  'a red square moves to the left',
-  'a blue circle moves up',
-  'a green circle moves to the right',
-  'a yellow square moves down',
-  'a blue square moves to the right',
-  'a red circle moves down',
-  'a yellow circle moves to the left',
-  'a green square moves up',
-];
+
+function readArguments(args: string[]): { full: boolean } {
+  const unknown = args.find(argument => argument !== '--full');
+  if (unknown === undefined) return { full: args.includes('--full') };
+  throw new InputError(`quickstart: unknown argument ${unknown}; allowed: --full (all four stages)`, {
+    code: 'quickstart.argument',
+  });
+}
 
 async function main(): Promise<void> {
   const began = performance.now();
   const minutes = () => ((performance.now() - began) / 60e3).toFixed(1);
+  const { full } = readArguments(process.argv.slice(2));
+  if (full) return fullQuickstart(minutes);
 
   note(`\n1. dataset: ${CLIPS} captioned mp4 clips of moving shapes`);
-  const bar = createProgress({ label: 'clips', total: CLIPS });
-  const shapes = await writeShapes(DATA, { clips: CLIPS, onProgress: done => bar.update(done) });
-  bar.stop();
-  note(
-    `${shapes.folder}: ${shapes.train.clips} to train on, ${shapes.heldout.clips} of ${shapes.heldout.combinations.length} held-out combinations${shapes.reused ? ' (was there already)' : ''}`,
-  );
+  await makeShapes(DATA, { clips: CLIPS });
 
   note('\n2. training the tiny base model');
-  const { config } = loadConfig(CONFIG, {
-    set: [`data.heldOut.source=${path.join(DATA, 'heldout')}`, 'validate.heldOutEverySteps=200'],
-  });
-  const run = config.output;
-  const last = existsSync(run) ? await newestCheckpoint(run) : null;
-  const interrupt = interruptSignal('saving a checkpoint; "npm run quickstart" continues from it');
-  if (last?.step === config.train.steps) note(`${run} is trained already`);
-  else await train(config, { resume: last !== null, signal: interrupt.signal });
-  interrupt.release();
+  const set = [`data.heldOut.source=${path.join(DATA, 'heldout')}`, 'validate.heldOutEverySteps=200'];
+  const run = await trainToEnd(CONFIG, set, 'npm run quickstart');
 
   note('\n3. eight prompts');
   const sampling = createProgress({ label: 'sampling', total: PROMPTS.length });
@@ -89,7 +75,8 @@ done in ${minutes()} minutes.
   figures   ${path.join(run, 'prompt-following', 'result.json')}
   curves    npx show1 report ${run}
 
-  next      npx show1 sample --model ${run} --prompt "a red circle moves up" --out out`);
+  next      npx show1 sample --model ${run} --prompt "a red circle moves up" --out out
+            npm run quickstart -- --full     the whole cascade`);
 }
 
 main().catch(error => {
