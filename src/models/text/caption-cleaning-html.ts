@@ -33,7 +33,7 @@ const AT = {
  * its `>`.
  */
 export function htmlText(html: string): string {
-  return html.includes('<') || html.includes('&') ? new Reader(html).read() : html;
+  return new Reader(html).read();
 }
 
 class Reader {

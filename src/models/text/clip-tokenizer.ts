@@ -37,6 +37,9 @@ export interface ClipTokenizerFiles {
  * Gives the ids of `CLIPTokenizer` of transformers 4.29.1 (the slow one): `<|startoftext|>`, the text, `<|endoftext|>`.
  * As there, special tokens are found in texts: where "!" is the padding token (Stable Diffusion 2, zeroscope), every "!"
  * of a text becomes its id, 0, and not that of the word "!".
+ *
+ * Differs where `repairMojibake` differs from ftfy, and on characters that only Python's or only Node's edition of
+ * Unicode knows: of 4,035 random texts without such characters two have other ids after `ftfy`, none after `basic`.
  */
 export class ClipTokenEncoder implements TokenEncoder {
   readonly vocabSize: number;
