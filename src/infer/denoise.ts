@@ -11,7 +11,15 @@ import {
   unpackCoefficients,
   varianceHandling,
 } from '../diffusion/index.js';
-import { type CompiledFunction, compile, type Precision, type Tensor, tf } from '../engine/index.js';
+import {
+  type CompiledFunction,
+  compile,
+  estimate,
+  type MemoryEstimate,
+  type Precision,
+  type Tensor,
+  tf,
+} from '../engine/index.js';
 import { InputError } from '../errors.js';
 import type { NoiseSource } from './noise.js';
 
@@ -173,6 +181,32 @@ export class Denoiser {
     }
   }
 
+  /**
+   * What one step of `run` will need, before it runs; the network may be without memory. Nothing is computed.
+   * @param size what `run` will be given: shapes of the sample, the text and, where there are any, condition and labels
+   */
+  estimate({ sample, text, guided, condition, classLabels }: StepSize): MemoryEstimate {
+    const { scheduler, precision } = this.options;
+    const f = (shape: number[]) => ({ shape });
+    const rows = (guided ? 2 : 1) * sample[0]!;
+    const kind = { guided, hasCondition: !!condition, hasLabels: !!classLabels, observed: false };
+    return estimate(
+      (...inputs) => this.denoise(kind, inputs),
+      [
+        f(sample),
+        { shape: [rows], dtype: 'int32' },
+        f([rows, ...text]),
+        f([]),
+        f(sample),
+        f([scheduler.coefficientNames.length]),
+        ...(condition ? [f(condition)] : []),
+        ...(classLabels ? [f(classLabels)] : []),
+        ...Array.from({ length: scheduler.historyLength }, () => f(sample)),
+      ],
+      { precision },
+    );
+  }
+
   private step(kind: StepKind): CompiledFunction {
     const key = JSON.stringify(kind);
     let step = this.compiled.get(key);
@@ -217,6 +251,19 @@ export class Denoiser {
     for (const step of this.compiled.values()) step.dispose();
     this.compiled.clear();
   }
+}
+
+/** Shapes of one step. */
+export interface StepSize {
+  /** [B, F, H, W, C] */
+  sample: number[];
+  /** [L, D] of one prompt. */
+  text: number[];
+  guided: boolean;
+  /** [B, F, H, W, K] */
+  condition?: number[];
+  /** [B] */
+  classLabels?: number[];
 }
 
 interface StepKind {

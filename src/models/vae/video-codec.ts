@@ -1,5 +1,13 @@
 /** Videos to the scaled latents that a latent diffusion model works on, and back, a few frames at a time. */
-import { type CompiledFunction, compile, type Precision, type Tensor, tf } from '../../engine/index.js';
+import {
+  type CompiledFunction,
+  compile,
+  estimate,
+  type MemoryEstimate,
+  type Precision,
+  type Tensor,
+  tf,
+} from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import type { AutoencoderKL } from './autoencoder.js';
 import { sampleLatents } from './distribution.js';
@@ -34,6 +42,7 @@ export class VideoCodec {
   private readonly vae: AutoencoderKL;
   private readonly slice: number;
   private readonly tile: Required<TileOptions> | null;
+  private readonly precision: Precision | undefined;
   private readonly whole: Record<'encode' | 'decode', CompiledFunction>;
   private readonly tiled: Record<'encode' | 'decode', CompiledFunction>;
 
@@ -41,6 +50,7 @@ export class VideoCodec {
   constructor({ vae, precision, compile: enabled, slice = 1, tile = {} }: CodecOptions) {
     this.vae = vae;
     this.slice = slice;
+    this.precision = precision;
     this.tile = tile === false ? null : { ...DEFAULT_TILE, ...tile };
     for (const [name, value] of Object.entries({ slice, ...this.tile })) {
       if (!Number.isInteger(value) || value < 1) {
@@ -58,15 +68,32 @@ export class VideoCodec {
   }
 
   private functions(options: { precision?: Precision; enabled?: boolean }, stripRows?: number) {
+    const { encode, decode } = this.passes(stripRows);
+    return {
+      encode: compile(encode, { ...options, name: 'vae_encode' }),
+      decode: compile(decode, { ...options, name: 'vae_decode' }),
+    };
+  }
+
+  private passes(stripRows?: number): Record<'encode' | 'decode', (...inputs: Tensor[]) => Tensor[]> {
     const { vae } = this;
     const factor = vae.config.scalingFactor;
     return {
-      encode: compile((frames, noise) => [sampleLatents(vae.encode(frames!, { stripRows }), noise!).mul(factor)], {
-        ...options,
-        name: 'vae_encode',
-      }),
-      decode: compile(latents => [vae.decode(latents!.div(factor), { stripRows })], { ...options, name: 'vae_decode' }),
+      encode: (frames, noise) => [sampleLatents(vae.encode(frames!, { stripRows }), noise!).mul(factor)],
+      decode: latents => [vae.decode(latents!.div(factor), { stripRows })],
     };
+  }
+
+  /**
+   * What one slice will need, before it runs (see engine `estimate`); the autoencoder may be without memory. The frames
+   * before and after the work are not counted.
+   */
+  estimate(direction: 'encode' | 'decode', { height, width }: { height: number; width: number }): MemoryEstimate {
+    const { downsampleFactor: factor, config } = this.vae;
+    const fn = this.passes(this.isLarge(height, width) ? this.tile!.rows : undefined)[direction];
+    const latents = { shape: [this.slice, height / factor, width / factor, config.latentChannels] };
+    const frames = { shape: [this.slice, height, width, config.inChannels] };
+    return estimate(fn, direction === 'encode' ? [frames, latents] : [latents], { precision: this.precision });
   }
 
   /**
@@ -107,8 +134,11 @@ export class VideoCodec {
   }
 
   private pick(direction: 'encode' | 'decode', height: number, width: number): CompiledFunction {
-    const large = this.tile !== null && Math.max(height, width) > this.tile.above;
-    return (large ? this.tiled : this.whole)[direction];
+    return (this.isLarge(height, width) ? this.tiled : this.whole)[direction];
+  }
+
+  private isLarge(height: number, width: number): boolean {
+    return this.tile !== null && Math.max(height, width) > this.tile.above;
   }
 
   /** Applies `fn` to slices of the frames of `videos` [B, F, ...] and puts the results together again. */
