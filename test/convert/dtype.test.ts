@@ -7,7 +7,7 @@ import { InputError, InterruptedError, WorkError } from '../../src/errors.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { filesOf } from '../helpers/tiny-run.js';
 import { fileBytes, tempFolder, thrown } from '../models/weights/files.js';
-import { modelFolder, pipelineFolder, put, WEIGHTS } from './folders.js';
+import { expectSameFiles, modelFolder, pipelineFolder, put, WEIGHTS } from './folders.js';
 
 const FILE = 'diffusion_pytorch_model.safetensors';
 
@@ -46,7 +46,7 @@ describe('a converted model', () => {
     await convertFolder(dir, out, { dtype });
     await convertFolder(out, join(root, 'wide'), { dtype: 'F32' });
     await convertFolder(join(root, 'wide'), join(root, 'narrow'), { dtype });
-    expect(await filesOf(join(root, 'narrow'))).toEqual(await filesOf(out));
+    expectSameFiles(await filesOf(join(root, 'narrow')), await filesOf(out));
     const named = { F16: 'float16', BF16: 'bfloat16' }[dtype];
     expect(readFileSync(join(out, 'config.json'), 'utf8')).toContain(`"torch_dtype": "${named}"`);
   });
@@ -62,11 +62,11 @@ describe('a converted model', () => {
       'diffusion_pytorch_model.safetensors.index.json',
     ]);
     await convertFolder(out, join(root, 'whole'), { dtype: null });
-    expect(await filesOf(join(root, 'whole'))).toEqual(await filesOf(dir));
+    expectSameFiles(await filesOf(join(root, 'whole')), await filesOf(dir));
     // Shards without their index are a set, too.
     rmSync(join(out, models[0]!.files.at(-1)!));
     await convertFolder(out, join(root, 'again'), { dtype: null });
-    expect(await filesOf(join(root, 'again'))).toEqual(await filesOf(dir));
+    expectSameFiles(await filesOf(join(root, 'again')), await filesOf(dir));
   });
 
   it('is read from, and written to, the variant asked for', async () => {
@@ -256,7 +256,7 @@ describe('the folder to write', () => {
     const before = await filesOf(out);
     const again = await thrown(() => convertFolder(dir, out, { dtype: 'BF16' }));
     expect(again).toMatchObject({ code: 'convert.output', message: expect.stringContaining('--force to replace it') });
-    expect(await filesOf(out)).toEqual(before);
+    expectSameFiles(await filesOf(out), before);
 
     put(join(out, 'old.txt'), 'x');
     await convertFolder(dir, out, { dtype: 'BF16', force: true });
@@ -276,7 +276,7 @@ describe('the folder to write', () => {
     await modelFolder(out);
     const before = await filesOf(out);
     await thrown(() => convertFolder(dir, out, { dtype: 'F16', force: true }));
-    expect(await filesOf(out)).toEqual(before);
+    expectSameFiles(await filesOf(out), before);
     expect(readdirSync(root).sort()).toEqual(['in', 'out']);
   });
 

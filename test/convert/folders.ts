@@ -1,7 +1,14 @@
 /** Small model, pipeline and cascade folders to convert. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { expect } from 'vitest';
 import { writeSafetensors, writeShardedSafetensors } from '../../src/models/weights/safetensors.js';
+
+/** Equal names and bytes (vitest's own comparison takes a minute for a megabyte). */
+export function expectSameFiles(a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): void {
+  expect([...a.keys()].sort()).toEqual([...b.keys()].sort());
+  for (const [name, bytes] of a) expect(bytes.equals(b.get(name)!), name).toBe(true);
+}
 
 export type Tensors = Record<string, Float32Array>;
 
