@@ -41,7 +41,7 @@ function snapshotOf(dir: string): string {
 }
 
 /** 2 where the folder's name is exactly one of the part's, 1 where it ends so (`show-1-sr1`, `tiny-base`), else 0. */
-function fit(name: string, part: Part): number {
+function likeness(name: string, part: Part): number {
   const plain = name.toLowerCase().replaceAll('_', '-').replaceAll('--', '/').split('/').at(-1)!;
   const versionless = plain.replace(/-0\.\d+$/, ''); // show-1-base-0.0
   if (NAMES[part].includes(plain)) return 2;
@@ -51,7 +51,7 @@ function fit(name: string, part: Part): number {
 /** The subfolder of `dir` that is the part. @throws InputError when several fit equally well */
 function subfolder(dir: string, part: Part): string | undefined {
   const found = readdirSync(dir)
-    .map(name => ({ name, rank: fit(name, part) }))
+    .map(name => ({ name, rank: likeness(name, part) }))
     .filter(({ name, rank }) => rank > 0 && isModel(snapshotOf(path.join(dir, name))));
   const best = found.filter(({ rank }) => rank === Math.max(...found.map(one => one.rank)));
   if (best.length > 1) {
@@ -93,14 +93,11 @@ export async function findCascade(
   weights: 'ema' | 'raw' = 'ema',
 ): Promise<CascadeFolder> {
   const folders = new Map<Part, string>();
-  const named: [Part, string][] = [];
   const looked: string[] = [];
-  for (const model of models) {
-    const { part, dir } = readOption(model);
-    if (part) {
-      named.push([part, snapshotOf(dir)]);
-      continue;
-    }
+  const options = models.map(readOption);
+  const named = new Map(options.flatMap(({ part, dir }) => (part ? [[part, snapshotOf(dir)] as const] : [])));
+  for (const { part, dir } of options) {
+    if (part) continue;
     if (!isFolder(dir))
       throw new InputError(`--model ${dir}: there is no such folder`, { code: 'infer.no-model', dir });
     const whole = snapshotOf(dir);
@@ -110,7 +107,8 @@ export async function findCascade(
     }
     looked.push(dir);
     for (const name of PARTS) {
-      const found = wanted.includes(name as StageName) || name === 'firstFrame' ? subfolder(dir, name) : undefined;
+      if (named.has(name) || (name !== 'firstFrame' && !wanted.includes(name))) continue;
+      const found = subfolder(dir, name);
       if (found) folders.set(name, found);
     }
   }

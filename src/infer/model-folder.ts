@@ -19,8 +19,7 @@ export interface ModelFolder {
 
 /** @throws InputError naming what was looked for when `dir` is none of these */
 export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<ModelFolder> {
-  if (!existsSync(dir))
-    throw new InputError(`${dir}: there is no such folder`, { code: 'infer.no-model', dir });
+  if (!existsSync(dir)) throw new InputError(`${dir}: there is no such folder`, { code: 'infer.no-model', dir });
   const isRun = existsSync(path.join(dir, 'config.yaml'));
   const isCheckpoint = existsSync(path.join(dir, 'state.json'));
   if (isRun || isCheckpoint) {

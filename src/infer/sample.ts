@@ -1,34 +1,35 @@
-/** From prompts to files: loads a model folder, samples in batches, writes mp4, GIF and a contact sheet. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+/** From prompts to files: runs a pipeline, writes mp4 and GIF for each stage's video and a contact sheet. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadScheduler, schedulerFromConfig, videoBytes } from '../diffusion/index.js';
-import { type Precision, tf } from '../engine/index.js';
+import { decode } from '../data/ffmpeg.js';
+import { writeUnit } from '../data/frames.js';
+import type { Precision } from '../engine/index.js';
 import { InputError, InterruptedError } from '../errors.js';
-import { textFolders } from '../models/text/folders.js';
-import { TextConditioner } from '../models/text/index.js';
-import { UNet3DConditionModel } from '../models/unet3d/index.js';
-import { BaseSampler } from './base.js';
-import { findModel } from './model-folder.js';
-import { type SamplerName, samplerConfig } from './scheduler.js';
-import { contactSheet, slug, writeVideo } from './video.js';
+import { Show1Pipeline, type StageReport } from './cascade.js';
+import { type HostVideo, StageCache } from './stage-cache.js';
+import type { StageName } from './stage-names.js';
+import { readStages, type StageOverrides, type StageSettings } from './stage-settings.js';
+import { contactSheet, type Frames, slug, writeVideo } from './video.js';
 
-export interface SampleRequest {
-  model: string;
+export interface SampleRequest extends StageOverrides {
+  /** A run, checkpoint, pipeline or cascade folder, or several `STAGE=DIR`. */
+  model: string | readonly string[];
   prompts: string[];
   out: string;
-  stages?: string[];
+  /** In order, from base on; from another with `video` (default base). */
+  stages?: readonly string[];
+  /** Seed of the first video; the n-th takes seed + n. */
   seed: number;
-  steps?: number;
-  guidance?: number;
-  sampler?: SamplerName;
-  negative?: string;
-  frames?: number;
-  width?: number;
-  height?: number;
-  fps?: number;
+  /** A file that the first stage starts from where that is not base; every prompt gets it. */
+  video?: string;
+  /** Videos denoised together (default 4). */
   batch?: number;
+  /** interp: windows denoised together (default: all of a batch). */
+  batchWindows?: number;
   precision?: Precision;
   weights?: 'ema' | 'raw';
+  /** Keep finished stages in `out/stages`, so that an interrupted or extended cascade goes on (default: when there are several stages). */
+  keepStages?: boolean;
   signal?: AbortSignal;
   print?: (line: string) => void;
   onProgress?: (done: number, total: number, what: string) => void;
@@ -36,159 +37,135 @@ export interface SampleRequest {
 
 export interface SampleResult {
   model: string;
-  samples: { prompt: string; seed: number; path: string; gif: string }[];
+  samples: { prompt: string; seed: number; path: string; gif: string; stages: Partial<Record<StageName, string>> }[];
   sheet: string;
-  /** Denoising alone, without loading and writing. */
+  /** All stages, with loading and without writing. */
   secondsPerVideo: number;
-  settings: { steps: number; guidance: number; sampler: string; frames: number; width: number; height: number };
-}
-
-/** The prompts of `--prompt` and of a file with a prompt a line (empty lines and # comments are skipped). */
-export async function readPrompts(given: string[], file?: string): Promise<string[]> {
-  let fromFile: string[] = [];
-  if (file) {
-    const text = await readFile(file, 'utf8').catch(error => {
-      throw new InputError(`--prompts ${file}: ${(error as Error).message}`, { code: 'infer.prompts', file });
-    });
-    fromFile = text
-      .split(/\r?\n/)
-      .map(line => line.trim())
-      .filter(line => line && !line.startsWith('#'));
-  }
-  const prompts = [...given, ...fromFile];
-  if (prompts.length === 0)
-    throw new InputError('nothing to sample: give --prompt "…" or --prompts FILE', { code: 'infer.prompts' });
-  return prompts;
+  /** Of the last stage. */
+  settings: Pick<StageSettings, 'steps' | 'guidance' | 'frames' | 'width' | 'height'> & { sampler: string };
+  stages: StageReport[];
 }
 
 /** Samples every prompt with seed, seed + 1, … and writes `NN-prompt.mp4`, `.gif`, `sheet.png`, `samples.json` into `out`. */
 export async function samplePrompts(request: SampleRequest): Promise<SampleResult> {
-  const { prompts, out, seed, stages = ['base'], batch = 4, print = () => {}, onProgress, signal } = request;
-  checkNumbers(request);
-  if (stages.join() !== 'base') {
-    throw new InputError(`--stages ${stages.join(',')}: this version samples "base" only`, {
-      code: 'infer.stages',
-      stages,
+  const { prompts, out, seed, print = () => {}, onProgress, signal, batch = 4, batchWindows } = request;
+  for (const [key, value, least] of [
+    ['seed', seed, 0],
+    ['batch', batch, 1],
+    ['windows', batchWindows ?? 1, 1],
+  ] as const) {
+    if (Number.isInteger(value) && value >= least) continue;
+    throw new InputError(`--${key} is ${value}; it must be a whole number from ${least}`, {
+      code: 'infer.option',
+      key,
+      value,
     });
   }
-  const model = await findModel(request.model, request.weights ?? 'ema');
-  const { config } = model;
-  const unet = await UNet3DConditionModel.fromPretrained(model.unet);
-  const text = await TextConditioner.fromPretrained(
-    textFolders(
-      [model.root, ...(config?.model.pretrained ? [config.model.pretrained] : [])],
-      config?.model.textEncoder,
-    ),
-    {
-      maxLength: config?.model.maxTextLength,
-    },
-  );
-  const trained = await loadScheduler(path.join(model.root, 'scheduler'));
-  const samplerName = request.sampler ?? config?.validate.sampler.scheduler;
-  const scheduler = samplerName ? schedulerFromConfig(samplerConfig(trained.toConfig(), samplerName)) : trained;
-  const settings = {
-    steps: request.steps ?? config?.validate.sampler.steps ?? 75,
-    guidance: request.guidance ?? config?.validate.sampler.guidanceScale ?? 9,
-    sampler: String(scheduler.toConfig()._class_name),
-    frames: request.frames ?? config?.data.frames ?? 8,
-    width: request.width ?? config?.data.width ?? 64,
-    height: request.height ?? config?.data.height ?? 40,
-  };
-  const fps = request.fps ?? config?.data.fps ?? 2;
-  const { frames, width, height } = settings;
-  print(
-    `${model.label}: ${prompts.length} video${prompts.length === 1 ? '' : 's'} of ${frames}×${width}×${height}, ${settings.steps} steps of ${settings.sampler}, guidance ${settings.guidance}`,
-  );
+  const stages = readStages(request.stages ?? ['base'], request.video !== undefined);
+  const input = request.video === undefined ? undefined : await readVideo(request.video, stages, request.fps);
+  const pipeline = await Show1Pipeline.open({
+    ...request,
+    models: [request.model].flat(),
+    stages,
+    input: input && { frames: input.frames, height: input.height, width: input.width, fps: input.fps },
+  });
+  const count = `${prompts.length} video${prompts.length === 1 ? '' : 's'}`;
+  for (const { stage, label, settings } of pipeline.plan) {
+    const { frames, width, height, steps, guidance, sampler } = settings;
+    print(
+      `${stage}: ${label}: ${count} of ${frames}×${width}×${height}, ${steps} steps${sampler ? ` of ${sampler}` : ''}, guidance ${guidance}`,
+    );
+  }
+  if (stages.includes('sr1') && !pipeline.hasFirstFrameModel) {
+    print(
+      'sr1: no image model for the clean first frame (--model firstFrame=DIR); it is the bicubic enlargement of the small one',
+    );
+  }
 
   await mkdir(out, { recursive: true });
-  const sampler = new BaseSampler({
-    unet,
-    scheduler,
-    precision: request.precision ?? config?.precision ?? 'fp32',
-    compile: config?.compile ?? true,
+  const last = stages.at(-1)!;
+  const samples: SampleResult['samples'] = prompts.map((prompt, i) => {
+    const stem = `${String(i).padStart(2, '0')}-${slug(prompt)}`;
+    return {
+      prompt,
+      seed: seed + i,
+      path: path.join(out, `${stem}.mp4`),
+      gif: path.join(out, `${stem}.gif`),
+      stages: {},
+    };
   });
-  const videos: Uint8Array[] = [];
-  const samples: SampleResult['samples'] = [];
-  let denoising = 0;
-  const stop = () => {
-    if (signal?.aborted) {
-      throw new InterruptedError(`interrupted; ${samples.length} of ${prompts.length} videos are in ${out}`, {
+  const shown: Frames[] = [];
+  const write = async (stage: StageName, index: number, video: HostVideo) => {
+    const frames = toFrames(video);
+    const { settings } = pipeline.plan.find(plan => plan.stage === stage)!;
+    const options = { fps: settings.fps, scale: Math.max(1, Math.floor(256 / frames.width)) };
+    const sample = samples[index]!;
+    const file = stage === last ? sample.path : sample.path.replace(/\.mp4$/, `.${stage}.mp4`);
+    await writeVideo(file, frames, options);
+    sample.stages[stage] = file;
+    if (stage !== last) return;
+    await writeVideo(sample.gif, frames, options);
+    shown[index] = frames;
+  };
+  const keepStages = request.keepStages ?? stages.length > 1;
+  const { stages: reports } = await pipeline.generate({
+    prompts,
+    seeds: samples.map(sample => sample.seed),
+    batch,
+    batchWindows,
+    input: input && prompts.map(() => input.video),
+    cache: keepStages ? new StageCache(path.join(out, 'stages')) : undefined,
+    onProgress,
+    print,
+    onVideo: write,
+    checkpoint: () => {
+      if (!signal?.aborted) return;
+      const done = samples.filter(sample => sample.stages[last]).length;
+      const again = keepStages ? '; the same command continues with the stage that was interrupted' : '';
+      throw new InterruptedError(`interrupted; ${done} of ${prompts.length} videos are in ${out}${again}`, {
         code: 'infer.interrupted',
       });
-    }
-  };
-  try {
-    const unconditional = text.encode([request.negative ?? '']);
-    for (let from = 0; from < prompts.length; from += batch) {
-      const chunk = prompts.slice(from, from + batch);
-      const context = text.encode(chunk);
-      const began = performance.now();
-      const x = await sampler.sample({
-        text: context,
-        unconditional,
-        frames,
-        height,
-        width,
-        steps: settings.steps,
-        guidanceScale: settings.guidance,
-        seeds: chunk.map((_, i) => seed + from + i),
-        checkpoint: stop,
-        onStep: (done, total) =>
-          onProgress?.(from + (chunk.length * done) / total, prompts.length, `step ${done}/${total}`),
-      });
-      denoising += performance.now() - began;
-      const bytes = await videoBytes(x); // [B, F, H, W, 3]
-      tf.dispose([x, context]);
-      const size = bytes.length / chunk.length;
-      for (const [i, prompt] of chunk.entries()) {
-        const video = { data: bytes.subarray(i * size, (i + 1) * size), frames, height, width };
-        const stem = path.join(out, `${String(from + i).padStart(2, '0')}-${slug(prompt)}`);
-        const scale = Math.max(1, Math.floor(256 / width));
-        await writeVideo(`${stem}.mp4`, video, { fps, scale });
-        await writeVideo(`${stem}.gif`, video, { fps, scale });
-        samples.push({ prompt, seed: seed + from + i, path: `${stem}.mp4`, gif: `${stem}.gif` });
-        videos.push(video.data);
-      }
-    }
-    unconditional.dispose();
-  } finally {
-    sampler.dispose();
-    text.dispose();
-    unet.dispose();
-  }
+    },
+  });
   const sheet = path.join(out, 'sheet.png');
-  await contactSheet(
+  await contactSheet(sheet, shown, { captions: prompts });
+  const name = (file: string) => path.basename(file);
+  const listed = samples.map(sample => ({
+    ...sample,
+    path: name(sample.path),
+    gif: name(sample.gif),
+    stages: Object.fromEntries(Object.entries(sample.stages).map(([stage, file]) => [stage, name(file)])),
+  }));
+  await writeFile(path.join(out, 'samples.json'), `${JSON.stringify(listed, null, 2)}\n`);
+  const { settings } = reports.at(-1)!;
+  const { steps, guidance, frames, width, height, sampler = "the folder's own" } = settings;
+  return {
+    model: pipeline.plan.map(({ label }) => label).join('; '),
+    samples,
     sheet,
-    videos.map(data => ({ data, frames, height, width })),
-    { captions: prompts },
-  );
-  const relative = samples.map(s => ({ ...s, path: path.basename(s.path), gif: path.basename(s.gif) }));
-  await writeFile(path.join(out, 'samples.json'), `${JSON.stringify(relative, null, 2)}\n`);
-  return { model: model.label, samples, sheet, secondsPerVideo: denoising / 1e3 / prompts.length, settings };
+    secondsPerVideo: reports.reduce((sum, report) => sum + report.secondsPerVideo, 0),
+    settings: { steps, guidance, frames, width, height, sampler },
+    stages: reports,
+  };
 }
 
-function checkNumbers(request: SampleRequest): void {
-  const whole = ['steps', 'frames', 'width', 'height', 'batch'] as const;
-  for (const key of whole) {
-    const value = request[key];
-    if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-      throw new InputError(`--${key} is ${value}; it must be a whole number from 1`, {
-        code: 'infer.option',
-        key,
-        value,
-      });
-    }
-  }
-  if (!Number.isInteger(request.seed) || request.seed < 0) {
-    throw new InputError(`--seed is ${request.seed}; it must be a whole number from 0`, {
-      code: 'infer.option',
-      key: 'seed',
+/** [F, H, W, 3] in about [-1, 1] -> 8-bit frames, as `tensorToVideo` rounds. */
+export function toFrames({ shape: [frames, height, width], data }: HostVideo): Frames {
+  const bytes = Uint8Array.from(data, value => Math.min(1, Math.max(0, value * 0.5 + 0.5)) * 255); // truncates
+  return { data: bytes, frames, height, width };
+}
+
+/** The user's video for the first stage. */
+async function readVideo(file: string, stages: readonly StageName[], fps = 8) {
+  if (stages[0] === 'base') {
+    throw new InputError(`--video ${file}: stage base makes videos from text alone; leave base out of --stages`, {
+      code: 'infer.video',
+      file,
     });
   }
-  if (request.guidance !== undefined && !(request.guidance >= 0 && Number.isFinite(request.guidance))) {
-    throw new InputError(`--guidance is ${request.guidance}; it must be a number from 0`, {
-      code: 'infer.option',
-      key: 'guidance',
-    });
-  }
+  const { data, frames, height, width } = await decode(file);
+  const values = new Float32Array(data.length);
+  writeUnit(data, values);
+  const video: HostVideo = { shape: [frames, height, width, 3], data: values };
+  return { frames, height, width, fps, video };
 }

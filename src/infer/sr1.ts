@@ -23,10 +23,10 @@ export interface Sr1Options extends SamplingOptions {
   /** [B, F, h, w, 3] in [-1, 1] */
   video: Tensor;
   /**
-   * The clean first frame, [B, 1, scale·h, scale·w, 3]; null takes the bicubic enlargement of the video's own, `noisy`
+   * The clean first frame, [B, 1, scale·h, scale·w, 3]; left out or null: the bicubic enlargement of the video's own; `noisy`
    * leaves the first window's noised one.
    */
-  firstFrame: Tensor | 'noisy' | null;
+  firstFrame?: Tensor | 'noisy' | null;
   scale?: number;
   /** Frames of a window; windows share one frame (default 8). */
   windowFrames?: number;
@@ -54,7 +54,7 @@ export class Sr1Sampler {
    * @returns [B, F, scale·h, scale·w, 3] in about [-1, 1]; belongs to the caller
    */
   async sample(request: Sr1Options): Promise<Tensor> {
-    const { video, firstFrame, seeds, steps, onStep } = request;
+    const { video, firstFrame = null, seeds, steps, onStep } = request;
     const { scale = SR1.scale, windowFrames = SR1.windowFrames, noiseLevel = SR1.noiseLevel } = request;
     const { noise = seededNoise(seeds) } = request;
     const [B, F, h, w, C] = video.shape as [number, number, number, number, number];

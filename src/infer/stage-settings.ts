@@ -110,20 +110,25 @@ function shapeOf(
       { code: 'infer.stages', stage },
     );
   }
+  const { frames, height, width, fps } = input; // nothing else: the stage before's settings are its own
   if (stage === 'interp') {
     const windowFrames = data?.frames ?? 5;
     const between = windowFrames - 1;
-    return { ...input, frames: (input.frames - 1) * between + 1, fps: input.fps * between, windowFrames };
+    return { height, width, frames: (frames - 1) * between + 1, fps: fps * between, windowFrames };
   }
   if (stage === 'sr1') {
     const scale = config?.conditioning.scale ?? 4;
     const windowFrames = data?.frames ?? 8;
     const noiseLevel = config?.conditioning.noiseLevel.sampling ?? 250;
-    return { ...input, height: input.height * scale, width: input.width * scale, scale, windowFrames, noiseLevel };
+    return { frames, fps, height: height * scale, width: width * scale, scale, windowFrames, noiseLevel };
   }
-  const height = overrides.finalHeight ?? data?.height ?? FINAL_SIZE.height;
-  const width = overrides.finalWidth ?? data?.width ?? FINAL_SIZE.width;
-  return { ...input, height, width, strength: overrides.strength ?? 0.8 };
+  return {
+    frames,
+    fps,
+    height: overrides.finalHeight ?? data?.height ?? FINAL_SIZE.height,
+    width: overrides.finalWidth ?? data?.width ?? FINAL_SIZE.width,
+    strength: overrides.strength ?? config?.conditioning.strength ?? 0.8,
+  };
 }
 
 function check(stage: StageName, settings: StageSettings): void {

@@ -74,6 +74,24 @@ export async function openTextEncoder(
 }
 
 /**
+ * Checks what `openTextEncoder` would load, without reading weights.
+ * @returns the width of the embeddings
+ * @throws InputError as it does
+ */
+export function inspectTextEncoder(folders: TextFolders): number {
+  const dir = folders.encoder;
+  const json = readModelConfig(dir);
+  if (textFamily(json, join(dir, 'config.json')) === 'clip') {
+    const model = CLIPTextModel.inspect(dir);
+    openTokenizer(folders, clipTokens(model));
+    return model.width;
+  }
+  const model = T5EncoderModel.inspect(dir);
+  openTokenizer(folders, t5Tokens(model.config.vocabSize, json));
+  return model.width;
+}
+
+/**
  * Which encoder a transformers config describes, by `model_type` or else `architectures`.
  * @throws InputError when it is neither T5 nor CLIP
  */

@@ -2,7 +2,6 @@
 import { type Tensor, tf } from '../../engine/index.js';
 import { normal } from '../layers/initializers.js';
 import { Model } from '../layers/model.js';
-import type { LoadOptions, StateDictReport } from '../layers/state-dict.js';
 import type { JsonObject } from '../weights/pretrained.js';
 import type { WeightSource } from '../weights/source.js';
 import { parseT5Config, type T5Config } from './t5-config.js';
@@ -59,9 +58,9 @@ export class T5EncoderModel extends Model {
     });
   }
 
-  /** Loads transformers' weights, named as `t5Names` says. @throws InputError listing what does not fit */
-  override async loadStateDict(source: WeightSource, options: LoadOptions = {}): Promise<StateDictReport> {
-    return super.loadStateDict(source, { ...options, rename: t5Names(source, options.rename) });
+  /** As `t5Names` says. */
+  protected override nameOf(tensor: string, source: WeightSource): string | null {
+    return t5Names(source)(tensor);
   }
 }
 

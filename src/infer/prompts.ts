@@ -1,0 +1,20 @@
+import { readFile } from 'node:fs/promises';
+import { InputError } from '../errors.js';
+
+/** The prompts of `--prompt` and of a file with a prompt a line (empty lines and # comments are skipped). */
+export async function readPrompts(given: string[], file?: string): Promise<string[]> {
+  let fromFile: string[] = [];
+  if (file) {
+    const text = await readFile(file, 'utf8').catch(error => {
+      throw new InputError(`--prompts ${file}: ${(error as Error).message}`, { code: 'infer.prompts', file });
+    });
+    fromFile = text
+      .split(/\r?\n/)
+      .map(line => line.trim())
+      .filter(line => line && !line.startsWith('#'));
+  }
+  const prompts = [...given, ...fromFile];
+  if (prompts.length === 0)
+    throw new InputError('nothing to sample: give --prompt "…" or --prompts FILE', { code: 'infer.prompts' });
+  return prompts;
+}

@@ -1,0 +1,161 @@
+/** Opens one stage of the cascade and runs it on batches of videos; weights are in memory from `open` to `close` only. */
+import path from 'node:path';
+import type { Precision, Tensor } from '../engine/index.js';
+import { InputError } from '../errors.js';
+import { UNet2DConditionModel } from '../models/unet2d/index.js';
+import { UNet3DConditionModel } from '../models/unet3d/index.js';
+import { AutoencoderKL } from '../models/vae/index.js';
+import { BaseSampler } from './base.js';
+import type { SamplingOptions } from './denoise.js';
+import { FirstFrameSampler } from './first-frame.js';
+import { InterpSampler } from './interp.js';
+import type { ModelFolder } from './model-folder.js';
+import { checkParts, openNoisingSchedule, openScheduler } from './pipeline-parts.js';
+import { Sr1Sampler } from './sr1.js';
+import { Sr2Sampler } from './sr2.js';
+import type { StageName } from './stage-names.js';
+import { FIRST_FRAME, type StageSettings } from './stage-settings.js';
+
+/** What is asked of a stage for one batch. */
+export interface StageCall extends Pick<SamplingOptions, 'text' | 'unconditional' | 'seeds' | 'onStep' | 'checkpoint'> {
+  /** The stage before's video, [B, F, H, W, 3] in [-1, 1]; none for base. */
+  input?: Tensor;
+  /** sr1: the clean first frame, [B, 1, H, W, 3]; without one, the bicubic enlargement of the input's. */
+  firstFrame?: Tensor;
+}
+
+export interface StageOptions {
+  settings: StageSettings;
+  precision?: Precision;
+  compile?: boolean;
+  /** interp: windows denoised together. */
+  batchWindows?: number;
+}
+
+const CHANNELS: Record<StageName, number> = { base: 3, interp: 7, sr1: 6, sr2: 4 };
+
+/** Text embedding width of a UNet. */
+export function textWidth({ config }: UNet3DConditionModel | UNet2DConditionModel): number {
+  return config.encoderHidDim ?? [config.crossAttentionDim].flat()[0]!;
+}
+
+/**
+ * Checks all that a stage will load: parts, configs, names and shapes of every weight. Nothing is read or allocated.
+ * @returns the width of the text embeddings that its UNet takes
+ * @throws InputError for the first thing that is missing or does not fit
+ */
+export async function inspectStage(stage: StageName, folder: ModelFolder): Promise<number> {
+  checkParts(stage, folder);
+  await openScheduler(folder.root, 'ddim'); // readable; the sampler itself is chosen later
+  const unet = UNet3DConditionModel.inspect(folder.unet);
+  if (unet.config.inChannels !== CHANNELS[stage]) {
+    throw new InputError(
+      `${folder.unet} takes ${unet.config.inChannels} channels, but stage ${stage} has ${CHANNELS[stage]}: is it the UNet of another stage?`,
+      { code: 'infer.channels', stage, channels: unet.config.inChannels },
+    );
+  }
+  if (stage === 'sr2') AutoencoderKL.inspect(path.join(folder.root, 'vae'));
+  return textWidth(unet);
+}
+
+/** The same for the first frame's image model. */
+export function inspectFirstFrame(folder: ModelFolder): number {
+  checkParts('firstFrame', folder);
+  const unet = UNet2DConditionModel.inspect(folder.unet);
+  if (unet.config.inChannels !== 6) {
+    throw new InputError(
+      `${folder.unet} takes ${unet.config.inChannels} channels; the first frame's model is an image super-resolution UNet with 6 (DeepFloyd IF-II)`,
+      { code: 'infer.channels', channels: unet.config.inChannels },
+    );
+  }
+  return textWidth(unet);
+}
+
+export interface StageRunner {
+  /** @returns the stage's video, [B, F, H, W, 3] in about [-1, 1]; the caller's to dispose */
+  run(call: StageCall): Promise<Tensor>;
+  /** Frees weights and compiled functions. */
+  close(): void;
+}
+
+/** Loads a stage. @throws InputError as `inspectStage` */
+export async function openStage(stage: StageName, folder: ModelFolder, options: StageOptions): Promise<StageRunner> {
+  const { settings, precision, compile } = options;
+  const scheduler = await openScheduler(folder.root, settings.sampler);
+  const owned: { dispose(): unknown }[] = [];
+  const own = <T extends { dispose(): unknown }>(value: T): T => {
+    owned.push(value);
+    return value;
+  };
+  const close = () => {
+    for (const one of owned.splice(0).reverse()) one.dispose();
+  };
+  try {
+    const common = { scheduler, precision, compile };
+    const load = () => UNet3DConditionModel.fromPretrained(folder.unet);
+    const { steps, guidance: guidanceScale } = settings;
+    switch (stage) {
+      case 'base': {
+        const sampler = own(new BaseSampler({ ...common, unet: own(await load()) }));
+        return { close, run: call => sampler.sample({ ...settings, ...call, guidanceScale }) };
+      }
+      case 'interp': {
+        const sampler = own(new InterpSampler({ ...common, unet: own(await load()) }));
+        const { windowFrames } = settings;
+        const { batchWindows } = options;
+        const run = ({ input, ...call }: StageCall) =>
+          sampler.sample({ ...call, keyframes: input!, steps, guidanceScale, windowFrames, batchWindows });
+        return { close, run };
+      }
+      case 'sr1': {
+        const noisingSchedule = await openNoisingSchedule(folder.root);
+        const sampler = own(new Sr1Sampler({ ...common, unet: own(await load()), noisingSchedule }));
+        const { scale, windowFrames, noiseLevel } = settings;
+        const run = ({ input, firstFrame, ...call }: StageCall) =>
+          sampler.sample({ ...call, video: input!, firstFrame, steps, guidanceScale, scale, windowFrames, noiseLevel });
+        return { close, run };
+      }
+      case 'sr2': {
+        const vae = own(await AutoencoderKL.fromPretrained(path.join(folder.root, 'vae')));
+        const sampler = own(new Sr2Sampler({ ...common, unet: own(await load()), vae }));
+        const { height, width, strength } = settings;
+        return {
+          close,
+          run: ({ input, ...call }) =>
+            sampler.sample({ ...call, video: input!, height, width, strength, steps, guidanceScale }),
+        };
+      }
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/**
+ * Loads the image model of sr1's first frame. It is a step of its own before sr1, so that the two are never in memory
+ * together. `settings` are sr1's; `run` gives [B, 1, H, W, 3].
+ */
+export async function openFirstFrame(
+  folder: ModelFolder,
+  { settings, precision, compile }: StageOptions,
+): Promise<StageRunner> {
+  const scheduler = await openScheduler(folder.root);
+  const noisingSchedule = await openNoisingSchedule(folder.root);
+  const unet = await UNet2DConditionModel.fromPretrained(folder.unet);
+  const sampler = new FirstFrameSampler({ unet, scheduler, precision, compile, noisingSchedule });
+  const { height, width } = settings;
+  const { steps, guidance: guidanceScale, noiseLevel } = FIRST_FRAME;
+  return {
+    run: async ({ input, ...call }) => {
+      const image = input!.slice([0, 0], [-1, 1]); // [B, 1, h, w, 3]
+      return sampler
+        .sample({ ...call, image, height, width, steps, guidanceScale, noiseLevel })
+        .finally(() => image.dispose());
+    },
+    close: () => {
+      sampler.dispose();
+      unet.dispose();
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * The prompts of all stages as embeddings, before any UNet takes memory: each text encoder is loaded once, encodes
+ * everything that any stage asks of it, and is freed.
+ */
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { type Tensor, tf } from '../engine/index.js';
+import { InputError } from '../errors.js';
+import { type TextFolders, textFolders } from '../models/text/folders.js';
+import { TextConditioner } from '../models/text/index.js';
+import { inspectTextEncoder } from '../models/text/open-encoder.js';
+import type { ModelFolder } from './model-folder.js';
+
+/** A network that takes text, and the prompts it will be asked about. */
+export interface TextUser {
+  /** For messages: the stage. */
+  name: string;
+  folder: ModelFolder;
+  /** Width of the embeddings that its UNet takes. */
+  width: number;
+  negative: string;
+}
+
+/** Embeddings by prompt for one user; [L, D] each. */
+export class StageText {
+  constructor(private readonly embeddings: ReadonlyMap<string, Tensor>) {}
+
+  /** [B, L, D]; the caller's to dispose. */
+  batch(prompts: readonly string[]): Tensor {
+    return tf.stack(prompts.map(prompt => this.embeddings.get(prompt)!));
+  }
+}
+
+interface Encoder {
+  folders: TextFolders;
+  maxLength?: number;
+  users: TextUser[];
+}
+
+const fileOf = (dir: string) => path.join(dir, 'config.json');
+
+/** Encoders that two folders each have a copy of are one: the same file, or the same config outside of our own runs. */
+function identity({ encoder }: TextFolders, isRun: boolean): string {
+  if (isRun || !existsSync(fileOf(encoder))) return existsSync(encoder) ? realpathSync(encoder) : encoder;
+  const {
+    _name_or_path: _,
+    transformers_version: __,
+    torch_dtype: ___,
+    ...config
+  } = JSON.parse(readFileSync(fileOf(encoder), 'utf8')) as Record<string, unknown>;
+  return JSON.stringify(Object.entries(config).sort());
+}
+
+/**
+ * Which encoder serves whom. A pixel stage without one of its own takes that of the first pixel stage which has one (the
+ * released script encodes prompts with the base's alone); the latent stage speaks another language and needs its own.
+ */
+function assign(users: readonly TextUser[]): Encoder[] {
+  const encoders = new Map<string, Encoder>();
+  for (const user of users) {
+    const { config, root } = user.folder;
+    const own = [root, ...(config?.model.pretrained ? [config.model.pretrained] : [])];
+    const isLatent = (one: TextUser) => one.name === 'sr2';
+    const others = users.filter(one => isLatent(one) === isLatent(user)).map(({ folder }) => folder.root);
+    const folders = textFolders([...own, ...others], config?.model.textEncoder);
+    const key = `${identity(folders, config !== undefined)} ${config?.model.maxTextLength ?? ''}`;
+    const encoder = encoders.get(key) ?? { folders, maxLength: config?.model.maxTextLength, users: [] };
+    encoder.users.push(user);
+    encoders.set(key, encoder);
+  }
+  return [...encoders.values()];
+}
+
+/** The text encoders of a cascade. */
+export class CascadeText {
+  private readonly encoders: Encoder[];
+  private readonly all: Tensor[] = [];
+
+  /** Finds and checks encoders and tokenizers; reads no weights. @throws InputError for what is missing or does not fit */
+  constructor(users: readonly TextUser[]) {
+    this.encoders = assign(users);
+    for (const { folders, users } of this.encoders) {
+      const found = inspectTextEncoder(folders);
+      for (const { name, width } of users) {
+        if (width === found) continue;
+        throw new InputError(
+          `stage ${name}: its UNet takes text embeddings of width ${width}, but the text encoder ${folders.encoder} gives ${found}: ` +
+            'they belong to different models. Put the right text_encoder/ and tokenizer/ into the folder of that stage.',
+          { code: 'infer.text-width', stage: name, unet: width, text: found },
+        );
+      }
+    }
+  }
+
+  /**
+   * Loads each encoder and encodes `prompts` and the users' negative prompts.
+   * @param onProgress parts of the work done, of all
+   */
+  async encode(
+    prompts: readonly string[],
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Map<string, StageText>> {
+    const result = new Map<string, StageText>();
+    for (const [i, { folders, maxLength, users }] of this.encoders.entries()) {
+      const conditioner = await TextConditioner.fromPretrained(folders, { maxLength });
+      try {
+        const wanted = [...new Set([...prompts, ...users.map(({ negative }) => negative)])];
+        await conditioner.encodeAll(wanted, {
+          onProgress: (done, total) => onProgress?.(i + done / total, this.encoders.length),
+        });
+        const embeddings = new Map(
+          wanted.map(prompt => [prompt, tf.tidy(() => conditioner.encode([prompt]).squeeze<Tensor>([0]))] as const),
+        );
+        this.all.push(...embeddings.values());
+        for (const { name } of users) result.set(name, new StageText(embeddings));
+      } finally {
+        conditioner.dispose();
+      }
+    }
+    return result;
+  }
+
+  /** Drops the embeddings. */
+  forget(): void {
+    tf.dispose(this.all.splice(0));
+  }
+}
