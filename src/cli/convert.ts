@@ -127,7 +127,7 @@ async function running<T>(
     return await withProgress(`${label}, MiB`, quiet ?? false, report =>
       work({
         signal: interrupt.signal,
-        onProgress: (done, total, what) => report(Math.round(done / MIB), Math.ceil(total / MIB), what),
+        onProgress: (done, total, what) => report(Math.ceil(done / MIB), Math.ceil(total / MIB), what),
       }),
     );
   } finally {
