@@ -85,6 +85,14 @@ function checkStage({ stage, data, conditioning, model }: Config, conflict: Repo
       );
     }
   }
+  const factor = 2 ** ((vae?.tiny?.blockOutChannels.length ?? 1) - 1);
+  for (const key of ['width', 'height'] as const) {
+    if (stage !== 'sr2' || data[key] % factor === 0) continue;
+    conflict(
+      ['data', key],
+      `data.${key} is ${data[key]}; allowed: a multiple of ${factor}, which model.vae.tiny makes one latent of`,
+    );
+  }
   const { min, max } = conditioning.noiseLevel;
   if (min > max) {
     conflict(
@@ -131,7 +139,14 @@ function checkTraining({ train }: Config, conflict: Report): void {
   }
 }
 
-function checkValidation({ data, diffusion, stage, validate }: Config, conflict: Report): void {
+function checkValidation({ conditioning, data, diffusion, stage, validate }: Config, conflict: Report): void {
+  const taken = Math.floor(validate.sampler.steps * conditioning.strength);
+  if (stage === 'sr2' && taken < 1) {
+    conflict(
+      ['validate', 'sampler', 'steps'],
+      `validate.sampler.steps is ${validate.sampler.steps}, of which conditioning.strength ${conditioning.strength} leaves none; raise one of them`,
+    );
+  }
   if (stage !== 'base' && validate.prompts.length > 0) {
     conflict(
       ['validate', 'prompts'],

@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.js';
 import { InputError } from '../errors.js';
 import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
 import type { TrainingData } from './data.js';
+import { trainTinyVae } from './tiny-vae.js';
 
 /** Frames that go through the autoencoder together: small ones keep the cores busy only in company. */
 const PIXELS_A_CALL = 256 * 256;
@@ -38,7 +39,13 @@ export async function buildCodec(
 ): Promise<FrozenCodec> {
   const { model, output: run } = config;
   const own = path.join(run, 'vae');
-  const given = model.vae?.tiny ? own : (model.vae?.path ?? path.join(model.pretrained!, 'vae'));
+  const { tiny } = model.vae ?? {};
+  if (tiny && !existsSync(path.join(own, 'config.json'))) {
+    const { precision, compile } = config;
+    const clips = { ...data.loaderOptions, entries: data.train };
+    await trainTinyVae(own, { options: tiny, data: clips, precision, compile, print });
+  }
+  const given = tiny ? own : (model.vae?.path ?? path.join(model.pretrained!, 'vae'));
   if (!existsSync(path.join(given, 'config.json'))) {
     throw new InputError(
       `there is no autoencoder in ${given}: set model.vae.path to a diffusers AutoencoderKL folder, or model.vae.tiny to train a small one`,
