@@ -208,7 +208,7 @@ describe('sampling a run', () => {
     const ask = (model: string) => samplePrompts({ model, prompts: ['x'], out: path.join(root, 'x'), seed: 1 });
     await expect(ask(path.join(root, 'nowhere'))).rejects.toThrow(/there is no such folder/);
     await expect(ask(path.join(root, 'shapes'))).rejects.toThrow(
-      /neither a run .* nor a checkpoint .* nor a diffusers pipeline/,
+      /lacks base .* Each needs a run, or a diffusers pipeline/,
     );
   });
 });
