@@ -208,6 +208,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       if (validation.due(done)) await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
       if (done === hyper.steps || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0))
         await saveNow(done);
+      await new Promise(resolve => setImmediate(resolve)); // Ctrl-C is heard even when every clip comes from memory
       if (signal?.aborted && done < hyper.steps) {
         await saveNow(done);
         throw new InterruptedError(`interrupted at step ${done}; saved in ${checkpoint}. Continue with --resume.`, {

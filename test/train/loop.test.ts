@@ -77,6 +77,19 @@ describe('train', () => {
     await expectEqual(at('interrupted', 6), at('straight', 6));
   });
 
+  it('hears an interruption from outside even when every clip comes from memory', async () => {
+    const controller = new AbortController();
+    const config = tinyConfig(root, 'cached', {
+      train: { steps: 60, batchSize: 1 },
+      data: { source: path.join(root, 'shapes', 'train'), workers: 0 },
+      log: { everySteps: 30 },
+    });
+    const print = (line: string) => {
+      if (line.startsWith('step 30/')) setTimeout(() => controller.abort(), 0); // as a signal: by the event loop
+    };
+    await expect(train(config, { signal: controller.signal, print })).rejects.toThrow(/interrupted at step 3\d;/);
+  });
+
   it('with accumulation it takes the same number of optimizer steps over more clips', async () => {
     const config = tinyConfig(root, 'accumulated', {
       train: { steps: 2, batchSize: 1, accumulate: 2, dropout: false },
