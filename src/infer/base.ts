@@ -1,6 +1,6 @@
 /** Keyframe sampling, Show-1's base stage: text alone to a few small frames (Show-1 `pipeline_t2v_base_pixel.py`). */
 import type { Tensor } from '../engine/index.js';
-import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions } from './denoise.js';
+import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions, type StepSize } from './denoise.js';
 import { seededNoise } from './noise.js';
 
 export type BaseSamplerOptions = DenoiserOptions;
@@ -27,6 +27,11 @@ export class BaseSampler {
     this.denoiser.scheduler.setTimesteps(steps);
     const shape = [B, frames, height, width, this.denoiser.sampleChannels(0)];
     return this.denoiser.run({ ...request, start: noise('initial noise', shape), noise });
+  }
+
+  /** Bytes that one step needs beside the weights, before it runs. */
+  stepBytes(size: StepSize): number {
+    return this.denoiser.estimate(size).activationBytes;
   }
 
   /** Frees the compiled steps; the UNet stays the caller's. */

@@ -4,6 +4,7 @@
  */
 import { type Precision, type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
+import { formatBytes } from '../format.js';
 import { type CascadeFolder, findCascade } from './cascade-folder.js';
 import { fingerprintOf, type HostVideo, keyOf, type StageCache } from './stage-cache.js';
 import type { StageName } from './stage-names.js';
@@ -16,6 +17,7 @@ import {
   type VideoShape,
 } from './stage-settings.js';
 import { CascadeText, type StageText, type TextUser } from './stage-text.js';
+import { rowsThatFit } from './step-size.js';
 
 export interface CascadeOptions extends StageOverrides {
   /** Folders: `DIR` or `STAGE=DIR`; see `findCascade`. */
@@ -39,9 +41,9 @@ export interface GenerateOptions {
   prompts: readonly string[];
   /** One a prompt. */
   seeds: readonly number[];
-  /** Videos denoised together (default 4). */
+  /** Videos denoised together (default 4); fewer where memory is short. */
   batch?: number;
-  /** interp: windows denoised together (default: all of a batch). */
+  /** interp: windows denoised together (default: all of a batch); fewer where memory is short. */
   batchWindows?: number;
   /** The videos that the first stage starts from, where that is not base; one a prompt. */
   input?: readonly HostVideo[];
@@ -133,7 +135,7 @@ export class Show1Pipeline {
   }
 
   private async runStage({ stage, settings }: StagePlan, run: Run): Promise<{ videos: HostVideo[]; keys: string[] }> {
-    const { cache, onVideo, prompts, batchWindows } = run.request;
+    const { cache, onVideo, prompts } = run.request;
     const model = this.folder.stages.get(stage)!;
     const { firstFrame } = stage === 'sr1' ? this.folder : {};
     const { precision = model.config?.precision, compile = model.config?.compile } = this.options;
@@ -146,7 +148,7 @@ export class Show1Pipeline {
       prompts.map(async (_, i) => (await cache?.read(name(i), keys[i]!)) ?? null),
     );
     const todo = videos.flatMap((video, i) => (video ? [] : [i]));
-    const options = { settings, precision, compile, batchWindows };
+    const options = { settings, precision, compile };
     const inputs = run.videos;
     const firstFrames: HostVideo[] = [];
     if (firstFrame && todo.length > 0) {
@@ -177,10 +179,11 @@ export class Show1Pipeline {
     inputs: readonly HostVideo[] | undefined,
     keep: (index: number, video: HostVideo) => Promise<void>,
   ): Promise<void> {
-    const { prompts, seeds, batch = 4, checkpoint } = request;
+    const { prompts, seeds, checkpoint } = request;
     const text = embeddings.get(phase)!;
     const { negative } = this.users.find(user => user.name === phase)!;
     try {
+      const { batch, batchWindows } = this.together(runner, phase, todo.length, text.shape, request);
       for (let from = 0; from < todo.length; from += batch) {
         const chunk = todo.slice(from, from + batch);
         checkpoint?.();
@@ -195,6 +198,7 @@ export class Show1Pipeline {
             seeds: chunk.map(i => seeds[i]!),
             input,
             firstFrame,
+            batchWindows,
             checkpoint,
             onStep: (done, total) =>
               progress(phase, (from + (chunk.length * done) / total) / todo.length, 1, done, total),
@@ -208,6 +212,31 @@ export class Show1Pipeline {
     } finally {
       runner.close();
     }
+  }
+
+  /** How many videos, or windows, go through the network together: what was asked for, or what memory holds. */
+  private together(
+    runner: StageRunner,
+    phase: Phase,
+    videos: number,
+    text: [number, number],
+    { batch = 4, batchWindows, print }: GenerateOptions,
+  ): { batch: number; batchWindows?: number } {
+    const isInterp = phase === 'interp';
+    const { settings } = this.plan.find(({ stage }) => stage === (phase === 'firstFrame' ? 'sr1' : phase))!;
+    const windows = isInterp ? (settings.frames - 1) / (settings.windowFrames! - 1) : 1;
+    const size = Math.min(batch, videos);
+    const wanted = isInterp ? Math.min(batchWindows ?? Number.POSITIVE_INFINITY, size * windows) : size;
+    if (wanted === 1) return { batch: size, batchWindows: isInterp ? 1 : undefined };
+    const bytes = runner.stepBytes(text);
+    const fit = Math.min(wanted, rowsThatFit(bytes));
+    if (fit < wanted) {
+      const unit = isInterp ? 'windows' : 'videos';
+      print?.(
+        `${phase}: ${fit} instead of ${wanted} ${unit} at a time: each needs ${formatBytes(bytes)} beside the weights`,
+      );
+    }
+    return isInterp ? { batch: size, batchWindows: fit } : { batch: fit };
   }
 
   /** Progress of the whole: phases weighted by pixels, windows and steps, text by a little. */

@@ -1,7 +1,7 @@
 /** The clean first frame of sr1: an image super-resolution UNet (DeepFloyd IF-II; diffusers `IFSuperResolutionPipeline`). */
 import type { NoiseSchedule } from '../diffusion/index.js';
 import { type Tensor, tf } from '../engine/index.js';
-import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions } from './denoise.js';
+import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions, type StepSize } from './denoise.js';
 import { seededNoise } from './noise.js';
 import { noisyCondition } from './super-resolution.js';
 
@@ -35,6 +35,11 @@ export class FirstFrameSampler {
     } finally {
       tf.dispose([condition, classLabels]);
     }
+  }
+
+  /** Bytes that one step needs beside the weights, before it runs. */
+  stepBytes(size: StepSize): number {
+    return this.denoiser.estimate(size).activationBytes;
   }
 
   dispose(): void {

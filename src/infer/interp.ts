@@ -5,7 +5,14 @@
 import { interpolationCondition } from '../diffusion/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
-import { checkRequest, Denoiser, type DenoiserOptions, forBatch, type SamplingOptions } from './denoise.js';
+import {
+  checkRequest,
+  Denoiser,
+  type DenoiserOptions,
+  forBatch,
+  type SamplingOptions,
+  type StepSize,
+} from './denoise.js';
 import { type NoiseSource, seededNoise } from './noise.js';
 
 /** Frames of a window, both keyframes included. */
@@ -84,6 +91,11 @@ export class InterpSampler {
     } finally {
       tf.dispose([conditions, texts, negatives, ...results]);
     }
+  }
+
+  /** Bytes that one step needs beside the weights, before it runs. */
+  stepBytes(size: StepSize): number {
+    return this.denoiser.estimate(size).activationBytes;
   }
 
   dispose(): void {

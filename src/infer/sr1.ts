@@ -7,7 +7,7 @@ import type { NoiseSchedule } from '../diffusion/index.js';
 import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { bicubicUpsample } from './bicubic.js';
-import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions } from './denoise.js';
+import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions, type StepSize } from './denoise.js';
 import { seededNoise } from './noise.js';
 import { noisyCondition } from './super-resolution.js';
 
@@ -113,6 +113,11 @@ export class Sr1Sampler {
   private async bicubicFirstFrame(video: Tensor, size: [number, number]): Promise<Tensor> {
     const first = video.slice([0, 0], [-1, 1]); // [B, 1, h, w, 3]
     return bicubicUpsample(first, size).finally(() => first.dispose());
+  }
+
+  /** Bytes that one step needs beside the weights, before it runs. */
+  stepBytes(size: StepSize): number {
+    return this.denoiser.estimate(size).activationBytes;
   }
 
   dispose(): void {

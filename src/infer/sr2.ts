@@ -6,7 +6,7 @@ import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { type CodecOptions, VideoCodec } from '../models/vae/index.js';
 import { bicubicUpsample } from './bicubic.js';
-import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions } from './denoise.js';
+import { checkRequest, Denoiser, type DenoiserOptions, type SamplingOptions, type StepSize } from './denoise.js';
 import { seededNoise } from './noise.js';
 
 export interface Sr2SamplerOptions extends DenoiserOptions, Pick<CodecOptions, 'vae' | 'slice' | 'tile'> {}
@@ -71,6 +71,11 @@ export class Sr2Sampler {
     latents.dispose();
     const result = await this.denoiser.run({ ...request, start, timesteps, noise, purpose: 'sr2 ' });
     return this.codec.decode(result).finally(() => result.dispose());
+  }
+
+  /** Bytes that one step needs beside the weights, before it runs. */
+  stepBytes(size: StepSize): number {
+    return this.denoiser.estimate(size).activationBytes;
   }
 
   /** Frees the compiled functions; UNet and autoencoder stay the caller's. */

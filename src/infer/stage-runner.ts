@@ -6,7 +6,7 @@ import { UNet2DConditionModel } from '../models/unet2d/index.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { AutoencoderKL } from '../models/vae/index.js';
 import { BaseSampler } from './base.js';
-import type { SamplingOptions } from './denoise.js';
+import type { SamplingOptions, StepSize } from './denoise.js';
 import { FirstFrameSampler } from './first-frame.js';
 import { InterpSampler } from './interp.js';
 import type { ModelFolder } from './model-folder.js';
@@ -15,6 +15,7 @@ import { Sr1Sampler } from './sr1.js';
 import { Sr2Sampler } from './sr2.js';
 import type { StageName } from './stage-names.js';
 import { FIRST_FRAME, type StageSettings } from './stage-settings.js';
+import { stepSize } from './step-size.js';
 
 /** What is asked of a stage for one batch. */
 export interface StageCall extends Pick<SamplingOptions, 'text' | 'unconditional' | 'seeds' | 'onStep' | 'checkpoint'> {
@@ -22,14 +23,14 @@ export interface StageCall extends Pick<SamplingOptions, 'text' | 'unconditional
   input?: Tensor;
   /** sr1: the clean first frame, [B, 1, H, W, 3]; without one, the bicubic enlargement of the input's. */
   firstFrame?: Tensor;
+  /** interp: windows denoised together. */
+  batchWindows?: number;
 }
 
 export interface StageOptions {
   settings: StageSettings;
   precision?: Precision;
   compile?: boolean;
-  /** interp: windows denoised together. */
-  batchWindows?: number;
 }
 
 const CHANNELS: Record<StageName, number> = { base: 3, interp: 7, sr1: 6, sr2: 4 };
@@ -72,6 +73,8 @@ export function inspectFirstFrame(folder: ModelFolder): number {
 }
 
 export interface StageRunner {
+  /** Bytes that a step needs beside the weights for one video (interp: one window); `text` is an embedding's [L, D]. */
+  stepBytes(text: [number, number]): number;
   /** @returns the stage's video, [B, F, H, W, 3] in about [-1, 1]; the caller's to dispose */
   run(call: StageCall): Promise<Tensor>;
   /** Frees weights and compiled functions. */
@@ -94,36 +97,45 @@ export async function openStage(stage: StageName, folder: ModelFolder, options: 
     const common = { scheduler, precision, compile };
     const load = () => UNet3DConditionModel.fromPretrained(folder.unet);
     const { steps, guidance: guidanceScale } = settings;
+    const runner = (
+      sampler: { stepBytes(size: StepSize): number },
+      run: StageRunner['run'],
+      latent?: { factor: number; channels: number },
+    ): StageRunner => ({
+      run,
+      close,
+      stepBytes: text => sampler.stepBytes(stepSize(stage, settings, text, latent)),
+    });
     switch (stage) {
       case 'base': {
         const sampler = own(new BaseSampler({ ...common, unet: own(await load()) }));
-        return { close, run: call => sampler.sample({ ...settings, ...call, guidanceScale }) };
+        return runner(sampler, call => sampler.sample({ ...settings, ...call, guidanceScale }));
       }
       case 'interp': {
         const sampler = own(new InterpSampler({ ...common, unet: own(await load()) }));
         const { windowFrames } = settings;
-        const { batchWindows } = options;
-        const run = ({ input, ...call }: StageCall) =>
-          sampler.sample({ ...call, keyframes: input!, steps, guidanceScale, windowFrames, batchWindows });
-        return { close, run };
+        return runner(sampler, ({ input, ...call }) =>
+          sampler.sample({ ...call, keyframes: input!, steps, guidanceScale, windowFrames }),
+        );
       }
       case 'sr1': {
         const noisingSchedule = await openNoisingSchedule(folder.root);
         const sampler = own(new Sr1Sampler({ ...common, unet: own(await load()), noisingSchedule }));
         const { scale, windowFrames, noiseLevel } = settings;
-        const run = ({ input, firstFrame, ...call }: StageCall) =>
-          sampler.sample({ ...call, video: input!, firstFrame, steps, guidanceScale, scale, windowFrames, noiseLevel });
-        return { close, run };
+        return runner(sampler, ({ input, firstFrame, ...call }) =>
+          sampler.sample({ ...call, video: input!, firstFrame, steps, guidanceScale, scale, windowFrames, noiseLevel }),
+        );
       }
       case 'sr2': {
         const vae = own(await AutoencoderKL.fromPretrained(path.join(folder.root, 'vae')));
         const sampler = own(new Sr2Sampler({ ...common, unet: own(await load()), vae }));
         const { height, width, strength } = settings;
-        return {
-          close,
-          run: ({ input, ...call }) =>
+        return runner(
+          sampler,
+          ({ input, ...call }) =>
             sampler.sample({ ...call, video: input!, height, width, strength, steps, guidanceScale }),
-        };
+          { factor: vae.downsampleFactor, channels: vae.config.latentChannels },
+        );
       }
     }
   } catch (error) {
@@ -147,6 +159,7 @@ export async function openFirstFrame(
   const { height, width } = settings;
   const { steps, guidance: guidanceScale, noiseLevel } = FIRST_FRAME;
   return {
+    stepBytes: text => sampler.stepBytes(stepSize('firstFrame', settings, text)),
     run: async ({ input, ...call }) => {
       const image = input!.slice([0, 0], [-1, 1]); // [B, 1, h, w, 3]
       return sampler

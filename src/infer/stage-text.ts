@@ -25,6 +25,11 @@ export interface TextUser {
 export class StageText {
   constructor(private readonly embeddings: ReadonlyMap<string, Tensor>) {}
 
+  /** [L, D] of an embedding. */
+  get shape(): [number, number] {
+    return [...this.embeddings.values()][0]!.shape as [number, number];
+  }
+
   /** [B, L, D]; the caller's to dispose. */
   batch(prompts: readonly string[]): Tensor {
     return tf.stack(prompts.map(prompt => this.embeddings.get(prompt)!));
