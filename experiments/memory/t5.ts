@@ -95,7 +95,8 @@ async function encode(): Promise<object> {
   const { user, system } = process.cpuUsage(cpu);
   encoder.dispose();
   const finite = states.every(text => text.every(Number.isFinite));
-  const meanSquare = states.map(text => text.reduce((sum, v) => sum + v * v, 0) / text.length);
+  const square = (text: Float32Array) => text.reduce((sum, v) => sum + v * v, 0) / text.length;
+  const meanSquare = states.reduce((sum, text) => sum + square(text), 0) / states.length; // 1: the final norm's
   return {
     prompts: states.length,
     tokens: SHOW1_MAX_LENGTH,
