@@ -60,6 +60,11 @@ export const builder = (yargs: Argv) =>
       type: 'string',
       describe: 'Negative prompt of all stages; default none, for a released sr2 "low resolution, blur"',
     })
+    .option('clean-captions', {
+      type: 'boolean',
+      default: false,
+      describe: 'Clean prompts as DeepFloyd IF does (links, markup, file names), not only to lower case',
+    })
     .option('strength', {
       type: 'number',
       describe: 'sr2: share of the steps that are taken; default: the run’s, else 0.8',
@@ -96,6 +101,7 @@ interface Args {
   guidance?: string;
   sampler?: string;
   negative?: string;
+  cleanCaptions: boolean;
   strength?: number;
   frames?: number;
   width?: number;

@@ -45,6 +45,8 @@ export interface GenerateOptions {
   batch?: number;
   /** interp: windows denoised together (default: all of a batch); fewer where memory is short. */
   batchWindows?: number;
+  /** DeepFloyd IF's caption cleaning of the prompts for T5 (links, markup, file names …); default lower case alone. */
+  cleanCaptions?: boolean;
   /** The videos that the first stage starts from, where that is not base; one a prompt. */
   input?: readonly HostVideo[];
   /** Finished stages are read from and written to here. */
@@ -119,9 +121,14 @@ export class Show1Pipeline {
     }
     const progress = this.progress(request);
     try {
-      const embeddings = await this.text.encode(prompts, (done, total) => progress('text', done, total));
+      const embeddings = await this.text.encode(prompts, {
+        cleanCaptions: request.cleanCaptions,
+        onProgress: (done, total) => progress('text', done, total),
+      });
       let videos: HostVideo[] | undefined = input && [...input];
-      let keys = prompts.map((prompt, i) => keyOf([prompt, seeds[i], input && keyOf(Array.from(input[i]!.data))]));
+      let keys = prompts.map((prompt, i) =>
+        keyOf([prompt, request.cleanCaptions ?? false, seeds[i], input && keyOf(Array.from(input[i]!.data))]),
+      );
       const stages: StageReport[] = [];
       for (const plan of this.plan) {
         const began = performance.now();

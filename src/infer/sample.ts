@@ -26,6 +26,8 @@ export interface SampleRequest extends StageOverrides {
   batch?: number;
   /** interp: windows denoised together (default: all of a batch). */
   batchWindows?: number;
+  /** DeepFloyd IF's caption cleaning of the prompts for T5; default lower case alone. */
+  cleanCaptions?: boolean;
   precision?: Precision;
   weights?: 'ema' | 'raw';
   /** Keep finished stages in `out/stages`, so that an interrupted or extended cascade goes on (default: when there are several stages). */
@@ -113,6 +115,7 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
     seeds: samples.map(sample => sample.seed),
     batch,
     batchWindows,
+    cleanCaptions: request.cleanCaptions,
     input: input && prompts.map(() => input.video),
     cache: keepStages ? new StageCache(path.join(out, 'stages')) : undefined,
     onProgress,

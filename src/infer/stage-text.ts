@@ -8,7 +8,8 @@ import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { type TextFolders, textFolders } from '../models/text/folders.js';
 import { TextConditioner } from '../models/text/index.js';
-import { inspectTextEncoder } from '../models/text/open-encoder.js';
+import { inspectTextEncoder, textFamily } from '../models/text/open-encoder.js';
+import { readModelConfig } from '../models/weights/pretrained.js';
 import type { ModelFolder } from './model-folder.js';
 
 /** A network that takes text, and the prompts it will be asked about. */
@@ -99,15 +100,22 @@ export class CascadeText {
 
   /**
    * Loads each encoder and encodes `prompts` and the users' negative prompts.
-   * @param onProgress parts of the work done, of all
+   * @param options `cleanCaptions`: DeepFloyd IF's cleaning before a T5, instead of lower case alone; `onProgress`: parts of
+   * the work done, of all
    */
   async encode(
     prompts: readonly string[],
-    onProgress?: (done: number, total: number) => void,
+    {
+      cleanCaptions = false,
+      onProgress,
+    }: { cleanCaptions?: boolean; onProgress?: (done: number, total: number) => void } = {},
   ): Promise<Map<string, StageText>> {
     const result = new Map<string, StageText>();
     for (const [i, { folders, maxLength, users }] of this.encoders.entries()) {
-      const conditioner = await TextConditioner.fromPretrained(folders, { maxLength });
+      const conditioner = await TextConditioner.fromPretrained(folders, {
+        maxLength,
+        clean: cleanCaptions && textFamily(readModelConfig(folders.encoder)) === 't5' ? 'caption' : undefined,
+      });
       try {
         const wanted = [...new Set([...prompts, ...users.map(({ negative }) => negative)])];
         await conditioner.encodeAll(wanted, {
