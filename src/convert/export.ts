@@ -7,6 +7,7 @@ import { DDPMScheduler } from '../diffusion/index.js';
 import { InputError } from '../errors.js';
 import { findModel } from '../infer/model-folder.js';
 import { textFolders } from '../models/text/folders.js';
+import { readModelConfig } from '../models/weights/pretrained.js';
 import { readCheckpointState } from '../train/checkpoint.js';
 import { VERSION } from '../version.js';
 import { type ConvertFolderOptions, watchOf } from './dtype.js';
@@ -31,7 +32,7 @@ export interface ExportResult {
   parts: Partial<Record<PartName, string>>;
   /** Bytes of weights written. */
   bytes: number;
-  /** What the pipeline lacks to be run, if anything. */
+  /** What the pipeline lacks to be run here or in Python, if anything. */
   notes: string[];
 }
 
@@ -117,7 +118,12 @@ function notesOn(stage: Stage, folders: ReadonlyMap<PartName, string>): string[]
   const lacking = ['scheduler', 'text_encoder', 'tokenizer', ...(stage === 'sr2' ? ['vae'] : [])].filter(
     part => !folders.has(part as PartName),
   );
-  return lacking.map(part => `no ${part}/: add the one that the run was trained with before using the folder`);
+  const notes = lacking.map(part => `no ${part}/: add the one that the run was trained with before using the folder`);
+  // They split the output in two without looking.
+  if (stage !== 'sr2' && readModelConfig(folders.get('unet')!).out_channels === 3) {
+    notes.push('the UNet has out_channels 3: show1 sample takes it, Show-1’s own Python pipelines need 6');
+  }
+  return notes;
 }
 
 /** The schedule of the condition's noise in Show-1's release, which ours is too. */

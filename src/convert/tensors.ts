@@ -1,8 +1,10 @@
 /** Weights of one float type to another, piece by piece: no tensor is ever whole in memory. */
 import { InputError, InterruptedError } from '../errors.js';
-import { DTYPE_BYTES, decode, encode } from '../models/weights/dtypes.js';
+import { DTYPE_BYTES, decode } from '../models/weights/dtypes.js';
+import { encodeBF16, encodeF16 } from '../models/weights/half.js';
 import { checkRange } from '../models/weights/range.js';
 import type { RawTensorEntry, SafetensorsReader } from '../models/weights/safetensors.js';
+import { Staging } from '../models/weights/source.js';
 
 /** Types that weights are stored in. */
 export const FLOAT_DTYPES = { fp32: 'F32', fp16: 'F16', bf16: 'BF16' } as const;
@@ -36,7 +38,8 @@ function target(dtype: string, wanted: FloatDtype | null, where: string): string
 }
 
 /**
- * Every tensor of `reader`, floats as `dtype` (null: as they are), for `writeShardedSafetensors`.
+ * Every tensor of `reader`, floats as `dtype` (null: as they are), for `writeShardedSafetensors`. They share memory, so
+ * only one may be written at a time.
  * @throws InputError for 8-bit floats; while it is written, for values beyond the range of `dtype`
  */
 export function convertedEntries(
@@ -44,13 +47,15 @@ export function convertedEntries(
   dtype: FloatDtype | null,
   { onBytes, signal }: Watch = {},
 ): RawTensorEntry[] {
+  const memory = { read: new Staging(), decoded: new Staging(), encoded: new Staging() };
   return reader.names().map(name => {
     const info = reader.info(name);
     const where = `tensor "${name}" of ${info.file}`;
     const to = target(info.dtype, dtype, where);
-    const convert = to === info.dtype ? (bytes: Uint8Array) => bytes : converter(info.dtype, to as FloatDtype, where);
+    const convert = (bytes: Uint8Array) =>
+      to === info.dtype ? bytes : convertPiece(bytes, info.dtype, to as FloatDtype, where, memory);
     const pieces = async function* () {
-      for await (const piece of reader.pieces(name)) {
+      for await (const piece of reader.pieces(name, memory.read)) {
         stopIfAborted(signal);
         yield convert(piece);
         onBytes?.(piece.length, name);
@@ -60,17 +65,23 @@ export function convertedEntries(
   });
 }
 
-function converter(from: string, to: FloatDtype, where: string): (bytes: Uint8Array) => Uint8Array {
-  let memory = new Float32Array(0);
-  return bytes => {
-    const count = bytes.length / DTYPE_BYTES[from]!;
-    if (from === 'F64') checkRange(to, new Float64Array(bytes.buffer, bytes.byteOffset, count), where);
-    if (memory.length < count) memory = new Float32Array(count);
-    const values = memory.subarray(0, count);
-    decode(from, bytes, values, 0, where);
-    checkRange(to, values, where);
-    return encode(to, values);
-  };
+function convertPiece(
+  bytes: Uint8Array,
+  from: string,
+  to: FloatDtype,
+  where: string,
+  { decoded, encoded }: Record<'decoded' | 'encoded', Staging>,
+): Uint8Array {
+  const count = bytes.length / DTYPE_BYTES[from]!;
+  if (from === 'F64') checkRange(to, new Float64Array(bytes.buffer, bytes.byteOffset, count), where);
+  const floats = decoded.take(4 * count);
+  const values = new Float32Array(floats.buffer, floats.byteOffset, count);
+  decode(from, bytes, values, 0, where);
+  if (to === 'F32') return floats;
+  checkRange(to, values, where);
+  const result = encoded.take(2 * count);
+  (to === 'F16' ? encodeF16 : encodeBF16)(values, new Uint16Array(result.buffer, result.byteOffset, count));
+  return result;
 }
 
 /** Bytes of a set of weights, in its own types and as `dtype`. @throws InputError for 8-bit floats */

@@ -81,6 +81,20 @@ describe('a converted model', () => {
     expect(back.models[0]).toMatchObject({ tensors: 4, files: [FILE] });
   });
 
+  it('is never in memory as a whole', async () => {
+    const { dir, out } = places();
+    const values = Float32Array.from({ length: 2 ** 18 }, (_, i) => i); // 1 MiB
+    await modelFolder(dir, Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`w${i}`, values])));
+    const used = () => process.memoryUsage().arrayBuffers;
+    const before = used();
+    let most = 0;
+    const onProgress = () => {
+      most = Math.max(most, used() - before);
+    };
+    await convertFolder(dir, out, { dtype: 'BF16', onProgress });
+    expect(most).toBeLessThan(20 * 2 ** 20);
+  });
+
   it('keeps the name of other weights', async () => {
     const { dir, out } = places();
     await modelFolder(dir, WEIGHTS, { stem: 'open_clip.v2' });

@@ -32,7 +32,8 @@ describe('an exported run', () => {
     const seen: [number, number][] = [];
     const onProgress = (done: number, total: number) => void seen.push([done, total]);
     const result = await exportPipeline(at('base'), out, { dtype: null, onProgress });
-    expect(result).toMatchObject({ out, stage: 'base', step: 2, weights: 'ema', notes: [] });
+    expect(result).toMatchObject({ out, stage: 'base', step: 2, weights: 'ema' });
+    expect(result.notes).toEqual([expect.stringMatching(/out_channels 3: .* Python pipelines need 6/)]);
     expect(result.parts).toEqual({
       unet: 'UNet3DConditionModel',
       scheduler: 'DDPMScheduler',
@@ -78,6 +79,7 @@ describe('an exported run', () => {
     expect(result.notes).toEqual([
       expect.stringContaining('no text_encoder/'),
       expect.stringContaining('no tokenizer/'),
+      expect.stringContaining('out_channels 3'),
     ]);
     expectSameFiles(await filesOf(join(step1, 'unet')), await filesOf(join(checkpoint, 'unet')));
     const index = JSON.parse(readFileSync(join(step1, 'model_index.json'), 'utf8'));

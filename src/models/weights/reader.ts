@@ -108,11 +108,10 @@ export class SafetensorsFile implements WeightSource {
     return { dtype, bytes };
   }
 
-  async *pieces(name: string): AsyncGenerator<Uint8Array> {
+  async *pieces(name: string, staging: Staging): AsyncGenerator<Uint8Array> {
     const { begin, end } = this.tensor(name);
-    const staging = new Uint8Array(Math.min(CHUNK_BYTES, end - begin));
     for (let at = 0; at < end - begin; at += CHUNK_BYTES) {
-      const piece = staging.subarray(0, Math.min(CHUNK_BYTES, end - begin - at));
+      const piece = staging.take(Math.min(CHUNK_BYTES, end - begin - at));
       await this.fill(name, piece, this.dataStart + begin + at);
       yield piece;
     }

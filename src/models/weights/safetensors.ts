@@ -2,7 +2,7 @@
 import { locateWeights } from './locate.js';
 import { SafetensorsFile } from './reader.js';
 import { ShardedSafetensors } from './sharded.js';
-import type { WeightSource } from './source.js';
+import type { Staging, WeightSource } from './source.js';
 
 export type { WriteDtype } from './dtypes.js';
 export {
@@ -19,9 +19,9 @@ export interface SafetensorsReader extends WeightSource {
   readSync(name: string): ReturnType<SafetensorsFile['readSync']>;
   /**
    * A tensor's bytes as they lie in the file, whatever its type, in pieces of whole elements and at most 16 MiB. A piece
-   * is valid until the next one is asked for.
+   * is valid until the next use of `staging`.
    */
-  pieces(name: string): AsyncIterable<Uint8Array>;
+  pieces(name: string, staging: Staging): AsyncIterable<Uint8Array>;
 }
 
 export interface OpenOptions {

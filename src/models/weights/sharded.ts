@@ -79,8 +79,8 @@ export class ShardedSafetensors implements WeightSource {
     return this.of(name).readBytes(name, staging);
   }
 
-  pieces(name: string): AsyncIterable<Uint8Array> {
-    return this.of(name).pieces(name);
+  pieces(name: string, staging: Staging): AsyncIterable<Uint8Array> {
+    return this.of(name).pieces(name, staging);
   }
 
   close(): void {

@@ -8,6 +8,7 @@ import {
   writeSafetensors,
   writeShardedSafetensors,
 } from '../../../src/models/weights/safetensors.js';
+import { Staging } from '../../../src/models/weights/source.js';
 import { fileBytes, rawFile, tempFolder, thrown } from './files.js';
 
 /** Bytes 0, 1, 2, … of a tensor of any type. */
@@ -31,7 +32,7 @@ describe('tensors as bytes', () => {
     );
     const entries: RawTensorEntry[] = source.names().map(name => {
       const { shape, dtype } = source.info(name);
-      return { name, shape, dtype, pieces: () => source.pieces(name) };
+      return { name, shape, dtype, pieces: () => source.pieces(name, new Staging()) };
     });
     const path = join(tempFolder(), 'y.safetensors');
     await writeSafetensors(path, entries);
@@ -39,7 +40,9 @@ describe('tensors as bytes', () => {
     expect(copy.names()).toEqual(['wide', 'half', 'small', 'none'].sort((a, b) => order(a) - order(b)));
     for (const name of source.names()) {
       expect(copy.info(name)).toMatchObject({ dtype: source.info(name).dtype, shape: source.info(name).shape });
-      expect(await collect(copy.pieces(name))).toEqual(await collect(source.pieces(name)));
+      expect(await collect(copy.pieces(name, new Staging()))).toEqual(
+        await collect(source.pieces(name, new Staging())),
+      );
     }
     source.close();
     copy.close();
@@ -52,7 +55,7 @@ describe('tensors as bytes', () => {
     const source = openSafetensors(path);
     const sizes: number[] = [];
     let first = 0;
-    for await (const piece of source.pieces('w')) {
+    for await (const piece of source.pieces('w', new Staging())) {
       sizes.push(piece.length);
       const floats = new Float32Array(piece.buffer, piece.byteOffset, piece.length / 4);
       expect([floats[0], floats.at(-1)]).toEqual([first, first + floats.length - 1]);
