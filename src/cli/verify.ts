@@ -10,13 +10,11 @@ export const describe = 'Check the models against reference fixtures';
 export const builder = (yargs: Argv) =>
   withJson(yargs)
     .positional('dir', { type: 'string', demandOption: true, describe: 'A fixture, or a folder of fixtures' })
-    .option('only', { type: 'string', requiresArg: true, describe: 'Glob over names, e.g. "piece_*"' })
-    .option('strict', { type: 'boolean', default: false, describe: 'Fixtures that cannot be checked count as misses' });
+    .option('only', { type: 'string', requiresArg: true, describe: 'Glob over names, e.g. "piece_*"' });
 
 interface Args {
   dir: string;
   only?: string;
-  strict: boolean;
   json: boolean;
   quiet: boolean;
 }
@@ -36,7 +34,7 @@ export async function handler(args: Args): Promise<void> {
   } finally {
     progress?.stop();
   }
-  const summary = summarize(results, args.strict);
+  const summary = summarize(results);
   const lines = [...table(REPORT_COLUMNS, reportRows(results)), '', ...reportNotes(results)];
   for (const line of lines) (args.json ? note : print)(line);
   if (args.json) printJson({ fixtures: results, ...summary });

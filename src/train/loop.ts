@@ -18,6 +18,7 @@ import { RunLogger, type Tick, Ticker } from './logging/index.js';
 import { LossBins } from './loss-bins.js';
 import { selectTrainable } from './masks.js';
 import { AdamW, type TrainableVariable } from './optimizer.js';
+import { prepareText } from './prepare-text.js';
 import { emaDecayAt, learningRateAt } from './schedule.js';
 import { createStage } from './stages/index.js';
 import { restore, save } from './state.js';
@@ -74,6 +75,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   const { schedule, config: diffusion } = scheduler;
   const stage = createStage({ unet, schedule, predictionType: diffusion.predictionType, config, codec });
   stage.check();
+  await prepareText(text, [...data.captions, ...config.validate.prompts], print);
 
   // ---- what trains ------------------------------------------------------------------------------------------------
   const parameters = [...unet.parameters().values()];

@@ -3,7 +3,7 @@ import picomatch from 'picomatch';
 import { InputError } from '../errors.js';
 import { compare, GRADIENT_TOLERANCE, type Tolerance } from './compare.js';
 import { type Listing, listFixtures, openFixture, readFixtureConfig, toleranceFor } from './fixtures.js';
-import { KINDS, SKIPPED_KINDS } from './kinds.js';
+import { KINDS } from './kinds.js';
 import { type CheckResult, unconsumedBy } from './types.js';
 
 export { REPORT_COLUMNS, reportNotes, reportRows, summarize, type VerifySummary } from './report.js';
@@ -15,9 +15,8 @@ export interface FixtureResult {
   /** `config.json`'s kind, `manifest`, or `unknown` when the config cannot be read. */
   kind: string;
   /** `error`: it could not be run (a missing file, an unknown kind, an exception). */
-  status: 'passed' | 'failed' | 'error' | 'skipped';
-  /** null when skipped: neither right nor wrong is known. */
-  ok: boolean | null;
+  status: 'passed' | 'failed' | 'error';
+  ok: boolean;
   /** Largest |actual − expected| of the outputs; null when nothing finite was compared. */
   maxAbsError: number | null;
   /** What outputs were held to. */
@@ -80,10 +79,8 @@ const failure = (error: Error, kind = 'unknown'): Outcome => ({
 async function runFixture(name: string, dir: string, { tolerances }: Listing): Promise<Outcome> {
   const { kind, config } = readFixtureConfig(dir);
   const tolerance = toleranceFor(name, kind, tolerances);
-  const skipped = Object.hasOwn(SKIPPED_KINDS, kind) ? SKIPPED_KINDS[kind] : undefined;
-  if (skipped) return { kind, status: 'skipped', ok: null, tolerance, message: skipped };
   if (!Object.hasOwn(KINDS, kind)) {
-    const known = [...Object.keys(KINDS), ...Object.keys(SKIPPED_KINDS)].sort().join(', ');
+    const known = Object.keys(KINDS).sort().join(', ');
     return { kind, status: 'error', ok: false, message: `unknown kind "${kind}"; known are ${known}` };
   }
   const { weights, load } = KINDS[kind]!;

@@ -19,6 +19,3 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   t5_encoder: { weights: true, load: async () => (await import('./text.js')).verifyT5Encoder },
   trajectory: { weights: false, load: async () => (await import('./trajectory.js')).verifyTrajectory },
 };
-
-/** Kinds that are known but that this version has no model for, with the reason. */
-export const SKIPPED_KINDS: Readonly<Record<string, string>> = {};

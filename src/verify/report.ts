@@ -7,16 +7,13 @@ export interface VerifySummary {
   passed: number;
   /** Misses and errors. */
   failed: number;
-  skipped: number;
-  /** Nothing failed; with `strict`, nothing was skipped either. */
+  /** Nothing failed. */
   ok: boolean;
 }
 
-export function summarize(results: readonly FixtureResult[], strict = false): VerifySummary {
-  const count = (...states: FixtureResult['status'][]) =>
-    results.filter(({ status }) => states.includes(status)).length;
-  const [passed, failed, skipped] = [count('passed'), count('failed', 'error'), count('skipped')];
-  return { passed, failed, skipped, ok: failed === 0 && (!strict || skipped === 0) };
+export function summarize(results: readonly FixtureResult[]): VerifySummary {
+  const passed = results.filter(({ status }) => status === 'passed').length;
+  return { passed, failed: results.length - passed, ok: passed === results.length };
 }
 
 /** Columns of the table; numbers are aligned right. */
@@ -38,12 +35,12 @@ export function reportRows(results: readonly FixtureResult[]): string[][] {
     return [
       r.name,
       r.kind,
-      { passed: 'ok', failed: 'MISS', error: 'ERROR', skipped: 'skipped' }[r.status],
+      { passed: 'ok', failed: 'MISS', error: 'ERROR' }[r.status],
       ran ? String(r.outputs + r.gradients) : '',
       ran && r.maxAbsError !== null ? formatNumber(r.maxAbsError) : '',
       r.tolerance && ran ? formatTolerance(r.tolerance) : '',
       r.maxGradientError === null ? '' : formatNumber(r.maxGradientError),
-      r.status === 'skipped' ? '' : formatDuration(r.seconds),
+      formatDuration(r.seconds),
     ];
   });
 }
@@ -51,7 +48,7 @@ export function reportRows(results: readonly FixtureResult[]): string[][] {
 const formatTolerance = ({ atol, rtol }: Tolerance) =>
   atol === 0 && rtol === 0 ? 'exact' : `${formatNumber(atol, 2)} + ${formatNumber(rtol, 2)}|x|`;
 
-/** Lines after the table: what went wrong where, why fixtures were skipped, and the count. */
+/** Lines after the table: what went wrong where, and the count. */
 export function reportNotes(results: readonly FixtureResult[]): string[] {
   const lines: string[] = [];
   for (const { name, status, message } of results) {
@@ -60,13 +57,8 @@ export function reportNotes(results: readonly FixtureResult[]): string[] {
     const more = rest.length > MESSAGE_LINES ? [`… and ${rest.length - MESSAGE_LINES} more lines`] : [];
     lines.push(`${name}: ${first}`, ...[...rest.slice(0, MESSAGE_LINES), ...more].map(line => `  ${line}`));
   }
-  const reasons = new Map<string, string[]>();
-  for (const { name, status, message = '' } of results) {
-    if (status === 'skipped') reasons.set(message, [...(reasons.get(message) ?? []), name]);
-  }
-  for (const [reason, names] of reasons) lines.push(`skipped ${names.join(', ')}: ${reason}`);
-  const { passed, failed, skipped } = summarize(results);
-  lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  const { passed, failed } = summarize(results);
+  lines.push(`${passed} passed, ${failed} failed`);
   return lines;
 }
 

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { tf } from '../../src/engine/index.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
-import { reportNotes, reportRows, summarize, verify } from '../../src/verify/index.js';
+import { reportNotes, summarize, verify } from '../../src/verify/index.js';
 import { tempFolder } from '../models/weights/files.js';
 import { type FixtureParts, t5Fixture, writeFixture, writeIndex } from './fixtures.js';
 
@@ -133,19 +133,8 @@ describe('verify', () => {
     ]);
     expect(results[0]!.message).toMatch(/truncated/);
     expect(results[2]!.message).toMatch(/no folder .*c_gone, though index\.json names it/);
-    expect(summarize(results)).toEqual({ passed: 1, failed: 2, skipped: 0, ok: false });
-    expect(reportNotes(results).at(-1)).toBe('1 passed, 2 failed, 0 skipped');
-  });
-
-  it('skips kinds without a model here, never as passed, and counts them when strict', async () => {
-    const root = tempFolder();
-    await writeFixture(root, 'traj', { ...t5Fixture(), config: { _fixture: { kind: 'trajectory' } } });
-    const results = await verify(root);
-    expect(results[0]).toMatchObject({ name: 'traj', kind: 'trajectory', status: 'skipped', ok: null });
-    expect(summarize(results)).toEqual({ passed: 0, failed: 0, skipped: 1, ok: true });
-    expect(summarize(results, true).ok).toBe(false);
-    expect(reportRows(results)[0]).toContain('skipped');
-    expect(reportNotes(results)[0]).toMatch(/^skipped traj: /);
+    expect(summarize(results)).toEqual({ passed: 1, failed: 2, ok: false });
+    expect(reportNotes(results).at(-1)).toBe('1 passed, 2 failed');
   });
 
   it('takes a glob of names', async () => {
