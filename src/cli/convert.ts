@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs';
 import type { FloatName } from '../convert/tensors.js';
 import { interruptSignal } from './interrupt.js';
-import { withJson } from './options.js';
+import { type ArgsOf, withJson } from './options.js';
 import { formatBytes, formatCount, note, print, printJson } from './output.js';
 import { withProgress } from './progress.js';
 
@@ -31,10 +31,18 @@ const withOutput = <T>(yargs: Argv<T>) =>
     })
     .option('force', { type: 'boolean', default: false, describe: 'Replace a model that is in OUT' });
 
+/** Which of a folder's weights are read. */
+const withVariant = <T>(yargs: Argv<T>) =>
+  yargs.option('from-variant', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Read *.VARIANT.safetensors where both are there',
+  });
+
 const DTYPES: readonly FloatName[] = ['fp32', 'fp16', 'bf16'];
 
 function inflateOptions(yargs: Argv) {
-  return withOutput(yargs)
+  return withVariant(withOutput(yargs))
     .positional('dir', {
       type: 'string',
       demandOption: true,
@@ -47,16 +55,11 @@ function inflateOptions(yargs: Argv) {
       describe: 'Temporal attention starts as the identity: every frame is the image model’s',
     })
     .option('dtype', { choices: DTYPES, default: 'fp32' as FloatName, describe: 'Type of the weights written' })
-    .option('from-variant', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Read *.VARIANT.safetensors where both are there',
-    })
     .example('$0 convert inflate IF-I-L-v1.0 base/unet --seed 1', '');
 }
 
 function dtypeOptions(yargs: Argv) {
-  return withOutput(yargs)
+  return withVariant(withOutput(yargs))
     .positional('dir', {
       type: 'string',
       demandOption: true,
@@ -67,11 +70,6 @@ function dtypeOptions(yargs: Argv) {
       type: 'string',
       requiresArg: true,
       describe: 'Name the files *.VARIANT.safetensors, e.g. fp16',
-    })
-    .option('from-variant', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Read *.VARIANT.safetensors where both are there',
     })
     .example('$0 convert dtype show-1 show-1-fp16 --dtype fp16', 'a whole cascade')
     .example('$0 convert dtype unet unet-whole --max-shard-size 100GB', 'one file of many shards');
@@ -93,8 +91,6 @@ function exportOptions(yargs: Argv) {
     })
     .example('$0 convert export runs/tiny-base tiny-base-pipeline', '');
 }
-
-type Args<B extends (yargs: Argv) => Argv<any>> = ReturnType<B> extends Argv<infer T> ? T & { quiet?: boolean } : never;
 
 /** What the conversions take from the options, once they have been read. */
 async function common(args: { 'max-shard-size'?: string; force: boolean; dtype?: FloatName; 'from-variant'?: string }) {
@@ -135,7 +131,7 @@ async function running<T>(
   }
 }
 
-async function inflate(args: Args<typeof inflateOptions>): Promise<void> {
+async function inflate(args: ArgsOf<typeof inflateOptions>): Promise<void> {
   const { inflateFolder } = await import('../convert/inflate.js');
   const { dtype: type, ...options } = await common(args);
   const result = await running('inflating', args.quiet, ({ signal, onProgress }) =>
@@ -151,7 +147,7 @@ async function inflate(args: Args<typeof inflateOptions>): Promise<void> {
   );
 }
 
-async function dtype(args: Args<typeof dtypeOptions>): Promise<void> {
+async function dtype(args: ArgsOf<typeof dtypeOptions>): Promise<void> {
   const { convertFolder } = await import('../convert/dtype.js');
   const { InputError } = await import('../errors.js');
   const options = { ...(await common(args)), variant: args.variant };
@@ -180,7 +176,7 @@ async function dtype(args: Args<typeof dtypeOptions>): Promise<void> {
   print(`${result.out}: ${result.kind}, ${result.copied} other file${result.copied === 1 ? '' : 's'} copied`);
 }
 
-async function exportRun(args: Args<typeof exportOptions>): Promise<void> {
+async function exportRun(args: ArgsOf<typeof exportOptions>): Promise<void> {
   const { exportPipeline } = await import('../convert/export.js');
   const options = { ...(await common(args)), weights: args.weights, textEncoder: args['text-encoder'] };
   const result = await running('exporting', args.quiet, running =>

@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs';
 import type { Inspection, Spread } from '../data/inspect.js';
 import { InputError } from '../errors.js';
-import { withJson } from './options.js';
+import { type ArgsOf, withJson } from './options.js';
 import { formatNumber, note, print, printJson, table } from './output.js';
 import { withProgress } from './progress.js';
 
@@ -66,9 +66,7 @@ const names = (text: string): string[] =>
     .map(name => name.trim())
     .filter(name => name !== '');
 
-type Args<B extends (yargs: Argv) => Argv<any>> = ReturnType<B> extends Argv<infer T> ? T & { quiet?: boolean } : never;
-
-async function shapes(args: Args<typeof shapesOptions>): Promise<void> {
+async function shapes(args: ArgsOf<typeof shapesOptions>): Promise<void> {
   const { writeShapes } = await import('../data/index.js');
   const { clips, seed, frames, fps, workers, force } = args;
   const dataset = await withProgress('writing clips', args.quiet ?? false, onProgress =>
@@ -107,7 +105,7 @@ function inspectOptions(yargs: Argv) {
     .example('$0 data inspect videos.csv --root videos', 'a WebVid-style CSV');
 }
 
-async function inspect(args: Args<typeof inspectOptions>): Promise<void> {
+async function inspect(args: ArgsOf<typeof inspectOptions>): Promise<void> {
   const { inspectSource } = await import('../data/inspect.js');
   const { root, split, probes, full } = args;
   // yargs turns --no-sheet into false.

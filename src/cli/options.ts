@@ -2,6 +2,10 @@
 import type { Argv } from 'yargs';
 import type { ConfigInput, LoadedConfig } from '../config/index.js';
 
+/** What a handler gets from the options that a builder function adds. */
+export type ArgsOf<B extends (yargs: Argv) => Argv<any>> =
+  ReturnType<B> extends Argv<infer T> ? T & { quiet?: boolean } : never;
+
 /** `--json`: one JSON document on stdout. */
 export function withJson<T>(yargs: Argv<T>) {
   return yargs.option('json', { type: 'boolean', default: false, describe: 'Print one JSON document on stdout' });
