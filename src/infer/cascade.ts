@@ -2,6 +2,7 @@
  * Show-1's cascade from prompts to videos. Stages load and free in turn, so the peak of memory is that of the largest
  * stage; prompts are encoded first, by encoders that are freed before any UNet is loaded.
  */
+import path from 'node:path';
 import { type Precision, type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { formatBytes } from '../format.js';
@@ -146,7 +147,11 @@ export class Show1Pipeline {
     const model = this.folder.stages.get(stage)!;
     const { firstFrame } = stage === 'sr1' ? this.folder : {};
     const { precision = model.config?.precision, compile = model.config?.compile } = this.options;
-    const own = [model, ...(firstFrame ? [firstFrame] : [])].map(({ unet }) => fingerprintOf(unet));
+    const own = fingerprintOf(
+      ...[model, ...(firstFrame ? [firstFrame] : [])].flatMap(({ unet, root }) => [unet, path.join(root, 'scheduler')]),
+      path.join(model.root, 'vae'),
+      this.text.encoderOf(stage),
+    );
     const keys = run.keys.map(key =>
       keyOf([key, stage, own, settings, precision ?? 'fp32', firstFrame && FIRST_FRAME]),
     );

@@ -17,8 +17,10 @@ import type { StageName } from './stage-names.js';
 import { FIRST_FRAME, type StageSettings } from './stage-settings.js';
 import { stepSize } from './step-size.js';
 
+type Passed = 'text' | 'unconditional' | 'seeds' | 'onStep' | 'checkpoint' | 'noise' | 'observe';
+
 /** What is asked of a stage for one batch. */
-export interface StageCall extends Pick<SamplingOptions, 'text' | 'unconditional' | 'seeds' | 'onStep' | 'checkpoint'> {
+export interface StageCall extends Pick<SamplingOptions, Passed> {
   /** The stage before's video, [B, F, H, W, 3] in [-1, 1]; none for base. */
   input?: Tensor;
   /** sr1: the clean first frame, [B, 1, H, W, 3]; without one, the bicubic enlargement of the input's. */

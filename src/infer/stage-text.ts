@@ -133,6 +133,11 @@ export class CascadeText {
     return result;
   }
 
+  /** Folder of the encoder that serves a user. */
+  encoderOf(name: string): string {
+    return this.encoders.find(({ users }) => users.some(user => user.name === name))!.folders.encoder;
+  }
+
   /** Drops the embeddings. */
   forget(): void {
     tf.dispose(this.all.splice(0));
