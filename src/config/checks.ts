@@ -85,6 +85,14 @@ function checkStage({ stage, data, conditioning, model }: Config, conflict: Repo
       );
     }
   }
+  const { crop, scale } = conditioning;
+  const largest = Math.min(data.width, data.height);
+  if (stage === 'sr1' && (crop % scale !== 0 || crop > largest)) {
+    conflict(
+      ['conditioning', 'crop'],
+      `conditioning.crop is ${crop}; allowed: 0, or a multiple of conditioning.scale, ${scale}, up to ${largest}`,
+    );
+  }
   const factor = 2 ** ((vae?.tiny?.blockOutChannels.length ?? 1) - 1);
   for (const key of ['width', 'height'] as const) {
     if (stage !== 'sr2' || data[key] % factor === 0) continue;

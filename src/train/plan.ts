@@ -29,7 +29,8 @@ const CALIBRATION_STEPS = 3;
 const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.exec(name)![0];
 
 /** [H, W, C] of what the stage's loss reads. */
-function frameShape({ stage, data, model }: Config, channels: number): [number, number, number] {
+function frameShape({ conditioning, stage, data, model }: Config, channels: number): [number, number, number] {
+  if (stage === 'sr1' && conditioning.crop > 0) return [conditioning.crop, conditioning.crop, 3];
   if (stage !== 'sr2') return [data.height, data.width, 3];
   const levels = model.vae?.tiny?.blockOutChannels ?? readVaeLevels(model);
   const factor = 2 ** (levels.length - 1);

@@ -32,7 +32,7 @@ export const STAGE_CHANGES: Record<'interp' | 'sr1' | 'sr2', { stage: string } &
   sr1: {
     stage: 'sr1',
     model: { unet: { ...TINY_UNET, in_channels: 6, class_embed_type: 'timestep' } },
-    conditioning: { scale: 4, firstFrame: 0.5 },
+    conditioning: { scale: 4, crop: 8, firstFrame: 0.5 },
   },
   sr2: {
     stage: 'sr2',

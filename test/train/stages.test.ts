@@ -16,7 +16,7 @@ import { areaDownsample } from '../../src/train/low-resolution.js';
 import { plan } from '../../src/train/plan.js';
 import { createStage } from '../../src/train/stages/index.js';
 import { windowCondition } from '../../src/train/stages/interp.js';
-import { drawCondition } from '../../src/train/stages/sr1.js';
+import { drawCondition, randomCrop } from '../../src/train/stages/sr1.js';
 import { filesOf, STAGE_CHANGES, tinyConfig, tinyData } from '../helpers/tiny-run.js';
 
 let root: string;
@@ -68,7 +68,8 @@ describe.each(LATER)('stage %s', stage => {
 
   it('is planned on the shape that its loss reads', async () => {
     const { batchShape, calibration } = await plan(config(stage, 'plan'));
-    expect(batchShape).toEqual(stage === 'sr2' ? [2, 4, 8, 8, 4] : [2, 4, 16, 16, 3]);
+    const shapes = { interp: [2, 4, 16, 16, 3], sr1: [2, 4, 8, 8, 3], sr2: [2, 4, 8, 8, 4] };
+    expect(batchShape).toEqual(shapes[stage]);
     expect(calibration!.secondsPerStep).toBeGreaterThan(0);
   });
 
@@ -150,6 +151,25 @@ describe('sr1’s condition', () => {
   });
 });
 
+describe('sr1’s crop', () => {
+  it('is one square of each clip, on the grid of the small clip, anywhere, and the same for the same key', () => {
+    const numbers = tf.range(0, 2 * 3 * 16 * 12).reshape([2, 3, 16, 12, 1]); // every value tells its place
+    const places = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      const crop = randomCrop(numbers, 8, 4, rngKey(0, i, 'crop'));
+      expect(crop.shape).toEqual([2, 3, 8, 8, 1]);
+      const values = valuesOf(crop);
+      const [y, x] = [Math.floor(values[0]! / 12), values[0]! % 12];
+      places.add(`${y},${x}`);
+      const expected = numbers.slice([0, 0, y, x, 0], [1, 3, 8, 8, 1]);
+      expect(values.slice(0, 3 * 64)).toEqual(valuesOf(expected));
+    }
+    expect([...places].sort()).toEqual(['0,0', '0,4', '4,0', '4,4', '8,0', '8,4']);
+    const draw = () => valuesOf(randomCrop(numbers, 8, 4, rngKey(0, 1, 'crop')));
+    expect(draw()).toEqual(draw());
+  });
+});
+
 describe('sr2', () => {
   it('trains on the lower nine tenths of the timesteps unless told otherwise', () => {
     expect(config('sr2', 'max').diffusion.timesteps.max).toBe(900);
@@ -218,6 +238,8 @@ describe('what a config cannot ask for', () => {
     ['sr1', { data: { frames: 1 } }, /data\.frames is 1; stage sr1 .* allowed: 2 or more/],
     ['sr1', { data: { width: 18 } }, /data\.width is 18; allowed: a multiple of conditioning\.scale, 4/],
     ['sr1', { conditioning: { noiseLevel: { min: 9, max: 3 } } }, /noiseLevel\.min is 9; allowed: at most .*max, 3/],
+    ['sr1', { conditioning: { crop: 6 } }, /crop is 6; allowed: 0, or a multiple of conditioning\.scale, 4, up to 16/],
+    ['sr1', { conditioning: { crop: 20 } }, /crop is 20; allowed/],
     ['sr2', { model: { vae: undefined } }, /model names no VAE; stage sr2 needs model\.vae\.path/],
     [
       'sr2',

@@ -10,6 +10,11 @@ export const conditioningSection = section('The small clip that sr1 and sr2 enla
     4,
     { minimum: 2, maximum: 16 },
   ),
+  crop: int(
+    'sr1: side in pixels of a random square that training takes out of each clip, a multiple of `scale`; 0 trains on whole frames. ' +
+      'Details do not depend on what is far away, and a smaller square costs less.',
+    0,
+  ),
   noiseLevel: section(
     'sr1: noise on the enlarged small clip, as a timestep of 1000 steps of squaredcos_cap_v2, drawn uniformly for each clip and told ' +
       'to the network.',

@@ -15,6 +15,7 @@ export const DRAW = {
   conditionLevel: 4,
   firstFrame: 5,
   latentNoise: 6,
+  crop: 7,
 } as const;
 
 export interface Denoising {

@@ -8,7 +8,7 @@ import { addNoise } from '../../diffusion/index.js';
 import { foldKey, randomNormal, randomUniform, type Tensor, tf } from '../../engine/index.js';
 import { CONDITION_SCHEDULE, upsampleVideo } from '../../infer/super-resolution.js';
 import { areaDownsample, bicubicEnlarge } from '../low-resolution.js';
-import { asTheyAre, checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
+import { checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
 import type { Stage, StageContext } from './stage.js';
 
 /**
@@ -38,6 +38,22 @@ export function drawCondition(
   return { condition, level };
 }
 
+/**
+ * The same random square of each frame of each clip: [B, F, H, W, 3] -> [B, F, side, side, 3]. It starts on a multiple of `grid`, so
+ * that its small version is a square of the clip's.
+ */
+export function randomCrop(clips: Tensor, side: number, grid: number, key: Tensor): Tensor {
+  const [B, F, H, W, C] = clips.shape as [number, number, number, number, number];
+  return tf.tidy(() => {
+    const draws = randomUniform([B, 2], key).dataSync();
+    const start = (draw: number, size: number) => grid * Math.floor(draw * ((size - side) / grid + 1));
+    const squares = Array.from({ length: B }, (_, b) =>
+      clips.slice([b, 0, start(draws[2 * b]!, H), start(draws[2 * b + 1]!, W), 0], [1, F, side, side, C]),
+    );
+    return tf.concat(squares, 0);
+  });
+}
+
 export function sr1Stage(context: StageContext): Stage {
   return {
     name: 'sr1',
@@ -45,7 +61,10 @@ export function sr1Stage(context: StageContext): Stage {
       checkChannels(context, { sample: 3, condition: 3, what: 'RGB video beside its enlarged small version' });
       checkClassEmbedding(context, 'timestep');
     },
-    prepare: asTheyAre,
+    async prepare(clips, noiseKey) {
+      const { crop, scale } = context.config.conditioning;
+      return crop === 0 ? clips.clone() : tf.tidy(() => randomCrop(clips, crop, scale, foldKey(noiseKey, DRAW.crop)));
+    },
     loss(inputs) {
       const { condition, level } = drawCondition(context.config.conditioning, inputs.video, inputs.noiseKey);
       return denoisingLoss(context, { clean: inputs.video, condition, classLabels: level }, inputs);
