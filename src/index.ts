@@ -1,5 +1,6 @@
 /** The public API: `import { … } from 'show1'`. Names and configs are diffusers', camelCased. */
 export { type Config, loadConfig, parseConfig } from './config/index.js';
+export { convertFolder, exportPipeline, inflateFolder } from './convert/index.js';
 export { createLoader, decode, encode, openManifest, writeShapes } from './data/index.js';
 export {
   DDIMScheduler,
@@ -21,7 +22,14 @@ export { Sr1Sampler } from './infer/sr1.js';
 export { Sr2Sampler } from './infer/sr2.js';
 export { contactSheet, writeVideo } from './infer/video.js';
 export { CLIPModel } from './models/clip/index.js';
-export { CLIPTextModel, cleanCaption, T5EncoderModel, TextConditioner, Tokenizer } from './models/text/index.js';
+export {
+  CLIPTextModel,
+  cleanCaption,
+  StreamedT5Encoder,
+  T5EncoderModel,
+  TextConditioner,
+  Tokenizer,
+} from './models/text/index.js';
 export { UNet2DConditionModel } from './models/unet2d/index.js';
 export { UNet3DConditionModel } from './models/unet3d/index.js';
 export { AutoencoderKL, VideoCodec } from './models/vae/index.js';

@@ -6,6 +6,7 @@ import type { Config, Stage } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { InputError } from '../errors.js';
 import { findModel } from '../infer/model-folder.js';
+import { recipeOf } from '../infer/recipe.js';
 import { textFolders } from '../models/text/folders.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { readCheckpointState } from '../train/checkpoint.js';
@@ -70,7 +71,7 @@ export async function exportPipeline(run: string, out: string, options: ExportOp
       await releasedNoising().savePretrained(path.join(temporary, 'image_noising_scheduler'));
       classes.set('image_noising_scheduler', ['diffusers', 'DDPMScheduler']);
     }
-    const note = { version: VERSION, stage, step, weights, ...samplingOf(config) };
+    const note = { version: VERSION, stage, step, weights, ...recipeOf(config) };
     const index = pipelineIndex(stage, { ...absent(stage), ...Object.fromEntries(classes) }, note);
     await writeFile(path.join(temporary, 'model_index.json'), `${JSON.stringify(index, null, 2)}\n`);
   });
@@ -128,12 +129,6 @@ function notesOn(stage: Stage, folders: ReadonlyMap<PartName, string>): string[]
 
 /** The schedule of the condition's noise in Show-1's release, which ours is too. */
 const releasedNoising = () => DDPMScheduler.fromConfig({ beta_schedule: 'squaredcos_cap_v2' });
-
-/** How the run sampled, for people: diffusers passes over it. */
-const samplingOf = ({ data, validate }: Config) => ({
-  video: { frames: data.frames, height: data.height, width: data.width, fps: data.fps },
-  sampler: validate.sampler,
-});
 
 /** A part's files but its weights. */
 async function copyFiles(dir: string, out: string, dtype: ConvertFolderOptions['dtype']): Promise<void> {

@@ -5,14 +5,17 @@ import { loadConfig } from '../config/index.js';
 import type { Config } from '../config/schema.js';
 import { InputError } from '../errors.js';
 import { newestCheckpoint, readCheckpointState } from '../train/checkpoint.js';
+import { exportedRecipe, type Recipe, recipeOf } from './recipe.js';
 
 export interface ModelFolder {
   /** Folder of the UNet (config.json, safetensors). */
   unet: string;
   /** Pipeline-like folder with scheduler/, text_encoder/ and tokenizer/. */
   root: string;
-  /** Config of the run, if it is one: supplies sampling defaults. */
+  /** Config of the run, if it is one. */
   config?: Config;
+  /** Sampling defaults of a run, or of the pipeline that it was exported to. */
+  recipe?: Recipe;
   /** e.g. "runs/tiny-base, step 900, ema". */
   label: string;
 }
@@ -41,10 +44,13 @@ export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<Mo
       unet: path.join(checkpoint, averaged ? 'ema' : 'unet'),
       root: run,
       config,
+      recipe: recipeOf(config),
       label: `${run}, step ${step}${averaged ? ', averaged weights' : ''}`,
     };
   }
-  if (existsSync(path.join(dir, 'unet', 'config.json'))) return { unet: path.join(dir, 'unet'), root: dir, label: dir };
+  if (existsSync(path.join(dir, 'unet', 'config.json'))) {
+    return { unet: path.join(dir, 'unet'), root: dir, recipe: exportedRecipe(dir), label: dir };
+  }
   throw new InputError(
     `${dir} holds neither a run (config.yaml and checkpoints/), nor a checkpoint (state.json and unet/), nor a diffusers pipeline (unet/config.json)`,
     { code: 'infer.no-model', dir },

@@ -1,6 +1,7 @@
 /** How each stage samples: the released pipeline's constants, a run's own config, and what the user asks for, in this order. */
 import { InputError } from '../errors.js';
 import type { ModelFolder } from './model-folder.js';
+import type { Recipe } from './recipe.js';
 import type { SamplerName } from './scheduler.js';
 import { STAGES, type StageName } from './stage-names.js';
 
@@ -72,30 +73,30 @@ export function forStage<V>(value: PerStage<V> | undefined, stage: StageName): V
  */
 export function stageSettings(
   stage: StageName,
-  { config }: Pick<ModelFolder, 'config'>,
+  { recipe }: Pick<ModelFolder, 'recipe'>,
   input: VideoShape | undefined,
   overrides: StageOverrides,
 ): StageSettings {
   const released = RELEASED[stage];
-  const sampler = config?.validate.sampler;
+  const sampler = recipe?.sampler;
   const common = {
     steps: forStage(overrides.steps, stage) ?? sampler?.steps ?? released.steps,
     guidance: forStage(overrides.guidance, stage) ?? sampler?.guidanceScale ?? released.guidance,
-    negative: overrides.negative ?? (config ? '' : released.negative),
+    negative: overrides.negative ?? (recipe ? '' : released.negative),
     sampler: forStage(overrides.sampler, stage) ?? sampler?.scheduler,
   };
-  const settings = { ...common, ...shapeOf(stage, config, input, overrides) };
+  const settings = { ...common, ...shapeOf(stage, recipe, input, overrides) };
   check(stage, settings);
   return settings;
 }
 
 function shapeOf(
   stage: StageName,
-  config: ModelFolder['config'],
+  recipe: Recipe | undefined,
   input: VideoShape | undefined,
   overrides: StageOverrides,
 ): VideoShape & Partial<StageSettings> {
-  const data = config?.data;
+  const data = recipe?.video;
   if (stage === 'base') {
     const own = {
       ...BASE_SHAPE,
@@ -117,9 +118,9 @@ function shapeOf(
     return { height, width, frames: (frames - 1) * between + 1, fps: fps * between, windowFrames };
   }
   if (stage === 'sr1') {
-    const scale = config?.conditioning.scale ?? 4;
+    const scale = recipe?.conditioning.scale ?? 4;
     const windowFrames = data?.frames ?? 8;
-    const noiseLevel = config?.conditioning.noiseLevel.sampling ?? 250;
+    const noiseLevel = recipe?.conditioning.noiseLevel.sampling ?? 250;
     return { frames, fps, height: height * scale, width: width * scale, scale, windowFrames, noiseLevel };
   }
   return {
@@ -127,7 +128,7 @@ function shapeOf(
     fps,
     height: overrides.finalHeight ?? data?.height ?? FINAL_SIZE.height,
     width: overrides.finalWidth ?? data?.width ?? FINAL_SIZE.width,
-    strength: overrides.strength ?? config?.conditioning.strength ?? 0.8,
+    strength: overrides.strength ?? recipe?.conditioning.strength ?? 0.8,
   };
 }
 

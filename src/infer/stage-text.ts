@@ -2,7 +2,8 @@
  * The prompts of all stages as embeddings, before any UNet takes memory: each text encoder is loaded once, encodes
  * everything that any stage asks of it, and is freed.
  */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
@@ -43,18 +44,20 @@ interface Encoder {
   users: TextUser[];
 }
 
-const fileOf = (dir: string) => path.join(dir, 'config.json');
+/** Bytes of the files of a folder whose names match. */
+function filesOf(dir: string, pattern: RegExp): [string, string][] {
+  if (!existsSync(dir)) return [];
+  const names = readdirSync(dir).filter(name => pattern.test(name));
+  return names.sort().map(name => {
+    const file = path.join(dir, name);
+    return [name, name.endsWith('.safetensors') ? String(statSync(file).size) : readFileSync(file, 'utf8')];
+  });
+}
 
-/** Encoders that two folders each have a copy of are one: the same file, or the same config outside of our own runs. */
-function identity({ encoder }: TextFolders, isRun: boolean): string {
-  if (isRun || !existsSync(fileOf(encoder))) return existsSync(encoder) ? realpathSync(encoder) : encoder;
-  const {
-    _name_or_path: _,
-    transformers_version: __,
-    torch_dtype: ___,
-    ...config
-  } = JSON.parse(readFileSync(fileOf(encoder), 'utf8')) as Record<string, unknown>;
-  return JSON.stringify(Object.entries(config).sort());
+/** Copies of one encoder in several folders are one: equal configs and tokenizers, weights of equal size. */
+function identity({ encoder, tokenizer }: TextFolders): string {
+  const files = [...filesOf(encoder, /^config\.json$|\.safetensors$/), ...filesOf(tokenizer, /\.(json|txt|model)$/)];
+  return createHash('sha256').update(JSON.stringify(files)).digest('hex');
 }
 
 /**
@@ -64,13 +67,14 @@ function identity({ encoder }: TextFolders, isRun: boolean): string {
 function assign(users: readonly TextUser[]): Encoder[] {
   const encoders = new Map<string, Encoder>();
   for (const user of users) {
-    const { config, root } = user.folder;
+    const { config, recipe, root } = user.folder;
     const own = [root, ...(config?.model.pretrained ? [config.model.pretrained] : [])];
     const isLatent = (one: TextUser) => one.name === 'sr2';
     const others = users.filter(one => isLatent(one) === isLatent(user)).map(({ folder }) => folder.root);
     const folders = textFolders([...own, ...others], config?.model.textEncoder);
-    const key = `${identity(folders, config !== undefined)} ${config?.model.maxTextLength ?? ''}`;
-    const encoder = encoders.get(key) ?? { folders, maxLength: config?.model.maxTextLength, users: [] };
+    const maxLength = recipe?.maxTextLength;
+    const key = `${identity(folders)} ${maxLength ?? ''}`;
+    const encoder = encoders.get(key) ?? { folders, maxLength, users: [] };
     encoder.users.push(user);
     encoders.set(key, encoder);
   }

@@ -57,8 +57,9 @@ describe('an exported run', () => {
   });
 
   it('is found as a model, loads, and can be converted on', async () => {
-    const { unet } = await findModel(out, 'ema');
+    const { unet, recipe } = await findModel(out, 'ema');
     expect(unet).toBe(join(out, 'unet'));
+    expect(recipe).toEqual((await findModel(at('base'), 'ema')).recipe); // it samples as the run does
     const half = join(tempFolder(), 'half');
     await convertFolder(out, half, { dtype: 'BF16' });
     const direct = join(tempFolder(), 'direct');
