@@ -98,13 +98,16 @@ export async function trainVae(dir: string, options: VaeTrainingOptions): Promis
   vae.initialize(seed);
   for (const [name, p] of vae.parameters()) {
     if (process.env.ZI && /(conv2|to_out\.0)\.(weight|bias)$/.test(name)) tf.tidy(() => p.assign(tf.zeros(p.shape)));
-    if (process.env.DI && /samplers\.0\.conv\.(weight|bias)$/.test(name)) tf.tidy(() => {
-      if (name.endsWith('bias')) return p.assign(tf.zeros(p.shape));
-      const [, , a, b] = p.shape as number[];
-      const eye = tf.eye(a!, b!).reshape([1, 1, a!, b!]);
-      const taps = name.includes('down') ? [1,1,0,1,1,0,0,0,0].map(v => v/4) : [1,2,1,2,4,2,1,2,1].map(v=>v/16);
-      p.assign(tf.tensor(taps, [3,3,1,1]).mul(eye));
-    });
+    if (process.env.DI && /samplers\.0\.conv\.(weight|bias)$/.test(name))
+      tf.tidy(() => {
+        if (name.endsWith('bias')) return p.assign(tf.zeros(p.shape));
+        const [, , a, b] = p.shape as number[];
+        const eye = tf.eye(a!, b!).reshape([1, 1, a!, b!]);
+        const taps = name.includes('down')
+          ? [1, 1, 0, 1, 1, 0, 0, 0, 0].map(v => v / 4)
+          : [1, 2, 1, 2, 4, 2, 1, 2, 1].map(v => v / 16);
+        p.assign(tf.tensor(taps, [3, 3, 1, 1]).mul(eye));
+      });
   }
   const qb = vae.parameters().get('quant_conv.bias')!;
   tf.tidy(() =>

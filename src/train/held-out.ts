@@ -61,21 +61,16 @@ export class HeldOutLoss {
       const batch = await loader.batch(i);
       const context = text.encode(batch.captions);
       const clips = tf.tensor(batch.videos, batch.shape);
-      const clipsKey = rngKey(config.seed, i, 'held-out clips');
-      const video = await stage.prepare(clips, clipsKey);
+      const noiseKey = rngKey(config.seed, i, 'held-out noise');
+      const video = await stage.prepare(clips, noiseKey);
       tf.tidy(() => {
         for (const t of heldOutTimesteps) {
           const timesteps = tf.fill([batch.captions.length], t, 'int32');
-          const losses = this.evaluate(
-            video,
-            context,
-            timesteps,
-            rngKey(config.seed, i, `held-out noise ${t}`),
-          )[0]!.dataSync() as Float32Array;
+          const losses = this.evaluate(video, context, timesteps, noiseKey)[0]!.dataSync() as Float32Array;
           sums.set(t, (sums.get(t) ?? 0) + losses.reduce((a, b) => a + b, 0));
         }
       });
-      tf.dispose([context, clips, clipsKey, video]);
+      tf.dispose([context, clips, noiseKey, video]);
       count += batch.captions.length;
     }
     this.byTimestep = Object.fromEntries([...sums].map(([t, sum]) => [t, sum / count]));

@@ -30,7 +30,7 @@ const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.
 
 /** [H, W, C] of what the stage's loss reads. */
 function frameShape({ conditioning, stage, data, model }: Config, channels: number): [number, number, number] {
-  if (stage === 'sr1' && conditioning.crop > 0) return [conditioning.crop, conditioning.crop, 3];
+  if (stage === 'sr1') return [conditioning.crop || data.height, conditioning.crop || data.width, channels];
   if (stage !== 'sr2') return [data.height, data.width, 3];
   const levels = model.vae?.tiny?.blockOutChannels ?? readVaeLevels(model);
   const factor = 2 ** (levels.length - 1);

@@ -16,7 +16,7 @@ import { areaDownsample } from '../../src/train/low-resolution.js';
 import { plan } from '../../src/train/plan.js';
 import { createStage } from '../../src/train/stages/index.js';
 import { windowCondition } from '../../src/train/stages/interp.js';
-import { drawCondition, randomCrop } from '../../src/train/stages/sr1.js';
+import { drawCondition, drawLevel, randomCrop } from '../../src/train/stages/sr1.js';
 import { filesOf, STAGE_CHANGES, tinyConfig, tinyData } from '../helpers/tiny-run.js';
 
 let root: string;
@@ -68,7 +68,7 @@ describe.each(LATER)('stage %s', stage => {
 
   it('is planned on the shape that its loss reads', async () => {
     const { batchShape, calibration } = await plan(config(stage, 'plan'));
-    const shapes = { interp: [2, 4, 16, 16, 3], sr1: [2, 4, 8, 8, 3], sr2: [2, 4, 8, 8, 4] };
+    const shapes = { interp: [2, 4, 16, 16, 3], sr1: [2, 4, 8, 8, 6], sr2: [2, 4, 8, 8, 4] };
     expect(batchShape).toEqual(shapes[stage]);
     expect(calibration!.secondsPerStep).toBeGreaterThan(0);
   });
@@ -116,17 +116,14 @@ describe('interp’s condition', () => {
 describe('sr1’s condition', () => {
   const video = () => randomNormal([3, 4, 16, 16, 3], rngKey(1, 0, 'video')).clipByValue(-1, 1);
   const draw = (conditioning: Record<string, unknown>, key = rngKey(0, 7, 'noise')) =>
-    drawCondition(contextOf('sr1', { conditioning: { scale: 4, ...conditioning } }).config.conditioning, video(), key);
+    drawCondition(config('sr1', 'draw', { conditioning: { scale: 4, ...conditioning } }).conditioning, video(), key);
   const firstFrame = (x: Tensor) => valuesOf(x.slice([0, 0], [-1, 1]));
 
   it('begins with the clip’s own first frame, or with the small one enlarged, never with noise', () => {
-    const own = draw({ firstFrame: 1 }).condition;
+    const own = draw({ firstFrame: 1 });
     expect(firstFrame(own)).toEqual(firstFrame(video()));
-    const [small, level0] = [
-      draw({ firstFrame: 0 }).condition,
-      draw({ firstFrame: 0, noiseLevel: { min: 0, max: 0 } }),
-    ];
-    expect(firstFrame(small)).toEqual(firstFrame(level0.condition)); // whatever the level
+    const [small, level0] = [draw({ firstFrame: 0 }), draw({ firstFrame: 0, noiseLevel: { min: 0, max: 0 } })];
+    expect(firstFrame(small)).toEqual(firstFrame(level0)); // whatever the level
     const error = areaDownsample(small.slice([0, 0], [-1, 1]), 4).sub(
       areaDownsample(video(), 4).slice([0, 0], [-1, 1]),
     );
@@ -136,22 +133,33 @@ describe('sr1’s condition', () => {
   it('is as noisy as its level says, and drawn from the key alone', () => {
     const levels = new Set<number>();
     for (let i = 0; i < 40; i++) {
-      const { level } = draw({ noiseLevel: { min: 5, max: 8 } }, rngKey(0, i, 'noise'));
-      for (const value of valuesOf(level)) levels.add(value);
+      const { conditioning } = config('sr1', 'levels', { conditioning: { noiseLevel: { min: 5, max: 8 } } });
+      for (const value of valuesOf(drawLevel(conditioning, 3, rngKey(0, i, 'noise')))) levels.add(value);
     }
     expect([...levels].sort()).toEqual([5, 6, 7, 8]);
     const rest = (x: Tensor) => x.slice([0, 1], [-1, -1]);
-    const clean = rest(draw({ noiseLevel: { min: 0, max: 0 } }).condition);
-    const noisy = (level: number) => rest(draw({ noiseLevel: { min: level, max: level } }).condition);
+    const clean = rest(draw({ noiseLevel: { min: 0, max: 0 } }));
+    const noisy = (level: number) => rest(draw({ noiseLevel: { min: level, max: level } }));
     const distance = (level: number) => noisy(level).sub(clean).square().mean().dataSync()[0]!;
     expect(distance(100)).toBeLessThan(distance(300));
     expect(distance(300)).toBeLessThan(distance(600));
     expect(valuesOf(noisy(300))).toEqual(valuesOf(noisy(300)));
-    expect(valuesOf(noisy(300))).not.toEqual(valuesOf(rest(draw({}, rngKey(0, 8, 'noise')).condition)));
+    expect(valuesOf(noisy(300))).not.toEqual(valuesOf(rest(draw({}, rngKey(0, 8, 'noise')))));
   });
 });
 
 describe('sr1’s crop', () => {
+  it('holds a clip and the condition of that very place', async () => {
+    const context = contextOf('sr1', { conditioning: { scale: 4, crop: 8, noiseLevel: { min: 0, max: 0 } } });
+    const clips = randomNormal([2, 3, 16, 16, 3], rngKey(1, 1, 'video'));
+    const key = rngKey(0, 3, 'noise');
+    const prepared = await createStage(context).prepare(clips, key);
+    expect(prepared.shape).toEqual([2, 3, 8, 8, 6]);
+    const whole = valuesOf(tf.concat([clips, drawCondition(context.config.conditioning, clips, key)], 4));
+    const at = whole.findIndex((value, i) => i % 6 === 0 && value === valuesOf(prepared)[0]);
+    expect(whole.slice(at, at + 6)).toEqual(valuesOf(prepared).slice(0, 6));
+  });
+
   it('is one square of each clip, on the grid of the small clip, anywhere, and the same for the same key', () => {
     const numbers = tf.range(0, 2 * 3 * 16 * 12).reshape([2, 3, 16, 12, 1]); // every value tells its place
     const places = new Set<string>();

@@ -11,35 +11,38 @@ import { areaDownsample, bicubicEnlarge } from '../low-resolution.js';
 import { checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
 import type { Stage, StageContext } from './stage.js';
 
-/**
- * The condition [B, F, H, W, 3] of clips [B, F, H, W, 3] and its noise levels [B]. The first frame carries no noise: with
- * probability `firstFrame` it is the clip's own, as in the released sampler, which always has one (from an image model, then
- * from the window before); else it is the small frame enlarged, as the sampler does without an image model.
- */
-export function drawCondition(
-  { scale, noiseLevel, firstFrame }: Config['conditioning'],
-  video: Tensor,
-  noiseKey: Tensor,
-): { condition: Tensor; level: Tensor } {
-  const [B, F, H, W] = video.shape as [number, number, number, number];
-  const small = areaDownsample(video, scale); // [B, F, h, w, 3]
+/** The noise level of each clip's condition, [B] int32. */
+export function drawLevel({ noiseLevel }: Config['conditioning'], B: number, noiseKey: Tensor): Tensor {
   const uniform = randomUniform([B], foldKey(noiseKey, DRAW.conditionLevel));
-  const level = uniform
+  return uniform
     .mul(noiseLevel.max - noiseLevel.min + 1)
     .floor()
     .add(noiseLevel.min)
-    .toInt(); // [B]
-  const noise = randomNormal(video.shape, foldKey(noiseKey, DRAW.conditionNoise));
-  const noisy = addNoise(CONDITION_SCHEDULE, upsampleVideo(small, [H, W]), noise, level);
-  const given = randomUniform([B, 1, 1, 1, 1], foldKey(noiseKey, DRAW.firstFrame)).less(firstFrame).toFloat();
-  const enlarged = bicubicEnlarge(small.slice([0, 0], [-1, 1]), [H, W]); // [B, 1, H, W, 3]
-  const first = tf.add(tf.mul(given, video.slice([0, 0], [-1, 1])), tf.mul(tf.sub(1, given), enlarged));
-  const condition = F === 1 ? first : tf.concat([first, noisy.slice([0, 1], [-1, F - 1])], 1);
-  return { condition, level };
+    .toInt();
 }
 
 /**
- * The same random square of each frame of each clip: [B, F, H, W, 3] -> [B, F, side, side, 3]. It starts on a multiple of `grid`, so
+ * The condition of clips [B, F, H, W, 3], of the same shape, at the levels of `drawLevel`. The first frame carries no noise: with
+ * probability `firstFrame` it is the clip's own, as in the released sampler, which always has one (from an image model, then
+ * from the window before); else it is the small frame enlarged, as the sampler does without an image model.
+ */
+export function drawCondition(conditioning: Config['conditioning'], video: Tensor, noiseKey: Tensor): Tensor {
+  const { scale, firstFrame } = conditioning;
+  const [B, F, H, W] = video.shape as [number, number, number, number];
+  return tf.tidy(() => {
+    const small = areaDownsample(video, scale); // [B, F, h, w, 3]
+    const noise = randomNormal(video.shape, foldKey(noiseKey, DRAW.conditionNoise));
+    const level = drawLevel(conditioning, B, noiseKey);
+    const noisy = addNoise(CONDITION_SCHEDULE, upsampleVideo(small, [H, W]), noise, level);
+    const given = randomUniform([B, 1, 1, 1, 1], foldKey(noiseKey, DRAW.firstFrame)).less(firstFrame).toFloat();
+    const enlarged = bicubicEnlarge(small.slice([0, 0], [-1, 1]), [H, W]); // [B, 1, H, W, 3]
+    const first = tf.add(tf.mul(given, video.slice([0, 0], [-1, 1])), tf.mul(tf.sub(1, given), enlarged));
+    return tf.concat([first, noisy.slice([0, 1], [-1, F - 1])], 1);
+  });
+}
+
+/**
+ * The same random square of each frame of each clip: [B, F, H, W, C] -> [B, F, side, side, C]. It starts on a multiple of `grid`, so
  * that its small version is a square of the clip's.
  */
 export function randomCrop(clips: Tensor, side: number, grid: number, key: Tensor): Tensor {
@@ -61,13 +64,20 @@ export function sr1Stage(context: StageContext): Stage {
       checkChannels(context, { sample: 3, condition: 3, what: 'RGB video beside its enlarged small version' });
       checkClassEmbedding(context, 'timestep');
     },
+    // The condition is made of whole frames, whose corners bilinear enlargement aligns, before a square is cut out of both.
     async prepare(clips, noiseKey) {
-      const { crop, scale } = context.config.conditioning;
-      return crop === 0 ? clips.clone() : tf.tidy(() => randomCrop(clips, crop, scale, foldKey(noiseKey, DRAW.crop)));
+      const { conditioning } = context.config;
+      return tf.tidy(() => {
+        const both = tf.concat([clips, drawCondition(conditioning, clips, noiseKey)], 4); // [B, F, H, W, 6]
+        const { crop, scale } = conditioning;
+        return crop === 0 ? both : randomCrop(both, crop, scale, foldKey(noiseKey, DRAW.crop));
+      });
     },
+
     loss(inputs) {
-      const { condition, level } = drawCondition(context.config.conditioning, inputs.video, inputs.noiseKey);
-      return denoisingLoss(context, { clean: inputs.video, condition, classLabels: level }, inputs);
+      const [clean, condition] = tf.split(inputs.video, 2, 4) as [Tensor, Tensor];
+      const classLabels = drawLevel(context.config.conditioning, clean.shape[0]!, inputs.noiseKey);
+      return denoisingLoss(context, { clean, condition, classLabels }, inputs);
     },
   };
 }

@@ -7,7 +7,7 @@ import type { FrozenCodec } from '../codec.js';
 
 /** Everything a stage's loss is computed from; all tensors, so that the loss can be compiled. */
 export interface StepInputs {
-  /** What `prepare` made of the clips, [B, F, H, W, C]: pixels in [-1, 1], or scaled latents. */
+  /** What `prepare` made of the clips, [B, F, H, W, C]: pixels in [-1, 1] (sr1: and their condition), or scaled latents. */
   video: Tensor;
   /** [B, L, D] */
   text: Tensor;
@@ -39,7 +39,7 @@ export interface Stage {
   check(): void;
   /**
    * What is done to the decoded clips [B, F, H, W, 3] outside the gradient, before each loss. The clips stay the caller's,
-   * and so does the result. Pure in the clips and `noiseKey`.
+   * and so does the result. Pure in the clips and `noiseKey`, which the loss must be given too.
    */
   prepare(clips: Tensor, noiseKey: Tensor): Promise<Tensor>;
   /** The loss of one batch. Pure: everything random comes from `noiseKey`. */
