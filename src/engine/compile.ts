@@ -16,6 +16,11 @@ export interface CompileOptions {
   enabled?: boolean;
   /** Compile the whole function with XLA (default false: on CPUs it brings nothing for whole steps). */
   xla?: boolean;
+  /**
+   * Run ops in the order in which `fn` called them, so that the memory is what `estimate` says (default false). Left
+   * alone, TensorFlow runs whatever is ready: the bfloat16 casts of all weights first, for example.
+   */
+  ordered?: boolean;
 }
 
 export interface CompiledFunction {
@@ -46,7 +51,7 @@ const CONFIG = Uint8Array.of(0x52, 0x05, 0x52, 0x03, 0x98, 0x01, 0x01);
  * TensorFlow function at once. Variables used inside are read at each call. Inside another trace the function is inlined.
  */
 export function compile(fn: (...inputs: Tensor[]) => Tensor[], options: CompileOptions = {}): CompiledFunction {
-  const { name = fn.name || 'step', precision = 'fp32', enabled = true, xla = false } = options;
+  const { name = fn.name || 'step', precision = 'fp32', enabled = true, xla = false, ordered = false } = options;
   const instances = new Map<string, Instance>();
   const traces: CompiledFunction['traces'] = [];
 
@@ -54,7 +59,7 @@ export function compile(fn: (...inputs: Tensor[]) => Tensor[], options: CompileO
     const start = performance.now();
     const { binding, tensorMap } = nativeBackend();
     const specs = inputs.map(t => ({ shape: t.shape, dtype: tensorMap.get(t.dataId).dtype }));
-    const traced = trace(fn, specs, precision);
+    const traced = trace(fn, specs, precision, { ordered });
     const functionName = `show1_${name.replace(/\W/g, '_')}_${counter++}`;
     try {
       const nodes = binding.graphToFunction(traced.graph, functionName, traced.inputs, traced.outputs);

@@ -44,6 +44,8 @@ export interface Trace {
 export interface TraceOptions {
   /** Weights that have no memory yet may be used (see `planned`): the graph can be looked at, not run. */
   planning?: boolean;
+  /** See `CompileOptions.ordered`. */
+  ordered?: boolean;
 }
 
 /** Ops with an effect on a resource, whose handle is their first input: they keep their order by control edges. */
@@ -93,6 +95,7 @@ class Tracer {
   constructor(
     private readonly precision: Precision,
     readonly planning: boolean,
+    private readonly ordered: boolean,
   ) {
     for (const v of Object.values(tf.engine().registeredVariables) as Variable[]) this.variables.set(v.dataId, v);
   }
@@ -224,12 +227,25 @@ class Tracer {
   }
 
   private readonly shapes = new Map<number, number[]>();
+  private lastOutputs: number[] = [];
+
+  /**
+   * What an op must wait for so that ops run in the order in which the function called them; undefined where its inputs
+   * see to that. Left alone, TensorFlow runs whatever is ready: the casts of all weights and the projections of the text
+   * for all layers first, which then wait in memory.
+   */
+  private previous(inputs: number[]): number | undefined {
+    if (!this.ordered || inputs.some(id => this.lastOutputs.includes(id))) return undefined;
+    return this.lastOutputs[0];
+  }
 
   private add(name: string, attrs: Attr[], inputs: number[]): { id: number; shape: number[] | null; dtype: number }[] {
     const stateful = STATEFUL.test(name);
     const before = stateful ? this.lastOnResource.get(inputs[0]!) : undefined;
-    const outputs = this.real.graphAddOp(this.graph, name, attrs, inputs, before === undefined ? [] : [before]);
+    const waits = [before, this.previous(inputs)].filter(id => id !== undefined);
+    const outputs = this.real.graphAddOp(this.graph, name, attrs, inputs, waits);
     if (stateful) this.lastOnResource.set(inputs[0]!, outputs[0]!.id);
+    this.lastOutputs = outputs.map(({ id }) => id);
     if (this.assumedShape && outputs[0]) {
       this.real.graphSetShape(this.graph, outputs[0].id, this.assumedShape);
       outputs[0].shape = this.assumedShape;
@@ -251,10 +267,10 @@ export function trace(
   fn: (...inputs: Tensor[]) => Tensor[],
   specs: TensorSpec[],
   precision: Precision,
-  { planning = false }: TraceOptions = {},
+  { planning = false, ordered = false }: TraceOptions = {},
 ): Trace {
   if (current) throw new Error('compile: traces do not nest; a compiled function called inside a trace is inlined');
-  const tracer = new Tracer(precision, planning);
+  const tracer = new Tracer(precision, planning, ordered);
   try {
     let args: TraceValue[] = [];
     let outputs: number[] = [];

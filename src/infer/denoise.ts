@@ -212,7 +212,7 @@ export class Denoiser {
     let step = this.compiled.get(key);
     if (!step) {
       const { precision, compile: enabled } = this.options;
-      step = compile((...inputs) => this.denoise(kind, inputs), { name: 'denoise', precision, enabled });
+      step = compile((...inputs) => this.denoise(kind, inputs), { name: 'denoise', precision, enabled, ordered: true });
       this.compiled.set(key, step);
     }
     return step;

@@ -51,6 +51,16 @@ describe('compile', () => {
     expect(compiled.traces).toHaveLength(1);
   });
 
+  it('gives the same bits when ops run in the order of the calls', () => {
+    const { step } = model();
+    const x = sample([2, 3, 4], 1);
+    for (const precision of ['fp32', 'bf16'] as const) {
+      const free = keep(compile(step, { precision }))(x);
+      const inOrder = keep(compile(step, { precision, ordered: true }))(x);
+      inOrder.forEach((y, i) => expect(y.dataSync()).toEqual(free[i]!.dataSync()));
+    }
+  });
+
   it('traces again for another shape and keeps both', () => {
     const double = keep(compile(x => [x.mul(2)]));
     expect(Array.from(double(tf.tensor1d([1, 2]))[0]!.dataSync())).toEqual([2, 4]);

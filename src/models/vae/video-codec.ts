@@ -70,8 +70,8 @@ export class VideoCodec {
   private functions(options: { precision?: Precision; enabled?: boolean }, stripRows?: number) {
     const { encode, decode } = this.passes(stripRows);
     return {
-      encode: compile(encode, { ...options, name: 'vae_encode' }),
-      decode: compile(decode, { ...options, name: 'vae_decode' }),
+      encode: compile(encode, { ...options, name: 'vae_encode', ordered: true }),
+      decode: compile(decode, { ...options, name: 'vae_decode', ordered: true }),
     };
   }
 
