@@ -76,7 +76,8 @@ function checkStage({ stage, data, conditioning, model }: Config, conflict: Repo
       `data.frames is ${data.frames}; stage sr1 continues from a given first frame: allowed: 2 or more (Show-1: 8)`,
     );
   }
-  if (stage === 'sr1' || stage === 'sr2') {
+  const isEnlarging = stage === 'sr1' || stage === 'sr2';
+  if (isEnlarging) {
     for (const key of ['width', 'height'] as const) {
       if (data[key] % conditioning.scale === 0) continue;
       conflict(
@@ -87,7 +88,7 @@ function checkStage({ stage, data, conditioning, model }: Config, conflict: Repo
   }
   const { crop, scale } = conditioning;
   const largest = Math.min(data.width, data.height);
-  if (stage === 'sr1' && (crop % scale !== 0 || crop > largest)) {
+  if (isEnlarging && (crop % scale !== 0 || crop > largest)) {
     conflict(
       ['conditioning', 'crop'],
       `conditioning.crop is ${crop}; allowed: 0, or a multiple of conditioning.scale, ${scale}, up to ${largest}`,

@@ -98,6 +98,8 @@ export async function trainVae(dir: string, options: VaeTrainingOptions): Promis
   vae.initialize(seed);
   for (const [name, p] of vae.parameters()) {
     if (process.env.ZI && /(conv2|to_out\.0)\.(weight|bias)$/.test(name)) tf.tidy(() => p.assign(tf.zeros(p.shape)));
+    if (process.env.UG && !/norm|conv2|to_out|samplers/.test(name))
+      tf.tidy(() => p.assign(name.endsWith('bias') ? tf.zeros(p.shape) : p.value().mul(Math.sqrt(3))));
     if (process.env.DI && /samplers\.0\.conv\.(weight|bias)$/.test(name))
       tf.tidy(() => {
         if (name.endsWith('bias')) return p.assign(tf.zeros(p.shape));

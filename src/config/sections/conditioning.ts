@@ -11,8 +11,8 @@ export const conditioningSection = section('The small clip that sr1 and sr2 enla
     { minimum: 2, maximum: 16 },
   ),
   crop: int(
-    'sr1: side in pixels of a random square that training takes out of each clip, a multiple of `scale`; 0 trains on whole frames. ' +
-      'Details do not depend on what is far away, and a smaller square costs less.',
+    'sr1, sr2: side in pixels of a random square that training takes out of each clip, a multiple of `scale` and of the ' +
+      'pixels of a latent; 0 trains on whole frames. Details do not depend on what is far away, and a smaller square costs less.',
     0,
   ),
   noiseLevel: section(
