@@ -43,7 +43,8 @@ export async function buildCodec(
   if (tiny && !existsSync(path.join(own, 'config.json'))) {
     const { precision, compile } = config;
     const clips = { ...data.loaderOptions, entries: data.train };
-    await trainTinyVae(own, { options: tiny, data: clips, precision, compile, print });
+    const { crop } = config.conditioning;
+    await trainTinyVae(own, { options: tiny, data: clips, crop, precision, compile, print });
   }
   const given = tiny ? own : (model.vae?.path ?? path.join(model.pretrained!, 'vae'));
   if (!existsSync(path.join(given, 'config.json'))) {

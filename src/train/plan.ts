@@ -30,11 +30,12 @@ const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.
 
 /** [H, W, C] of what the stage's loss reads. */
 function frameShape({ conditioning, stage, data, model }: Config, channels: number): [number, number, number] {
-  if (stage === 'sr1') return [conditioning.crop || data.height, conditioning.crop || data.width, channels];
-  if (stage !== 'sr2') return [data.height, data.width, 3];
+  const [height, width] = [conditioning.crop || data.height, conditioning.crop || data.width];
+  if (stage === 'base' || stage === 'interp') return [data.height, data.width, 3];
+  if (stage === 'sr1') return [height, width, channels];
   const levels = model.vae?.tiny?.blockOutChannels ?? readVaeLevels(model);
   const factor = 2 ** (levels.length - 1);
-  return [Math.floor(data.height / factor), Math.floor(data.width / factor), channels];
+  return [Math.floor(height / factor), Math.floor(width / factor), channels];
 }
 
 function readVaeLevels({ vae, pretrained }: Config['model']): number[] {

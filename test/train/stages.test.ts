@@ -14,9 +14,10 @@ import { readStats } from '../../src/train/logging/index.js';
 import { train } from '../../src/train/loop.js';
 import { areaDownsample } from '../../src/train/low-resolution.js';
 import { plan } from '../../src/train/plan.js';
+import { randomCrop } from '../../src/train/random-crop.js';
 import { createStage } from '../../src/train/stages/index.js';
 import { windowCondition } from '../../src/train/stages/interp.js';
-import { drawCondition, drawLevel, randomCrop } from '../../src/train/stages/sr1.js';
+import { drawCondition, drawLevel } from '../../src/train/stages/sr1.js';
 import { filesOf, STAGE_CHANGES, tinyConfig, tinyData } from '../helpers/tiny-run.js';
 
 let root: string;
@@ -148,7 +149,7 @@ describe('sr1’s condition', () => {
   });
 });
 
-describe('sr1’s crop', () => {
+describe('the crop', () => {
   it('holds a clip and the condition of that very place', async () => {
     const context = contextOf('sr1', { conditioning: { scale: 4, crop: 8, noiseLevel: { min: 0, max: 0 } } });
     const clips = randomNormal([2, 3, 16, 16, 3], rngKey(1, 1, 'video'));

@@ -8,6 +8,7 @@ import { addNoise } from '../../diffusion/index.js';
 import { foldKey, randomNormal, randomUniform, type Tensor, tf } from '../../engine/index.js';
 import { CONDITION_SCHEDULE, upsampleVideo } from '../../infer/super-resolution.js';
 import { areaDownsample, bicubicEnlarge } from '../low-resolution.js';
+import { randomCrop } from '../random-crop.js';
 import { checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
 import type { Stage, StageContext } from './stage.js';
 
@@ -38,22 +39,6 @@ export function drawCondition(conditioning: Config['conditioning'], video: Tenso
     const enlarged = bicubicEnlarge(small.slice([0, 0], [-1, 1]), [H, W]); // [B, 1, H, W, 3]
     const first = tf.add(tf.mul(given, video.slice([0, 0], [-1, 1])), tf.mul(tf.sub(1, given), enlarged));
     return tf.concat([first, noisy.slice([0, 1], [-1, F - 1])], 1);
-  });
-}
-
-/**
- * The same random square of each frame of each clip: [B, F, H, W, C] -> [B, F, side, side, C]. It starts on a multiple of `grid`, so
- * that its small version is a square of the clip's.
- */
-export function randomCrop(clips: Tensor, side: number, grid: number, key: Tensor): Tensor {
-  const [B, F, H, W, C] = clips.shape as [number, number, number, number, number];
-  return tf.tidy(() => {
-    const draws = randomUniform([B, 2], key).dataSync();
-    const start = (draw: number, size: number) => grid * Math.floor(draw * ((size - side) / grid + 1));
-    const squares = Array.from({ length: B }, (_, b) =>
-      clips.slice([b, 0, start(draws[2 * b]!, H), start(draws[2 * b + 1]!, W), 0], [1, F, side, side, C]),
-    );
-    return tf.concat(squares, 0);
   });
 }
 

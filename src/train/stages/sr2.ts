@@ -5,6 +5,7 @@
  */
 import { foldKey, randomNormal, tf } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
+import { randomCrop } from '../random-crop.js';
 import { checkChannels, checkClassEmbedding, DRAW, denoisingLoss } from './denoising.js';
 import type { Stage, StageContext } from './stage.js';
 
@@ -18,23 +19,33 @@ export function sr2Stage(context: StageContext): Stage {
       checkChannels(context, { sample: channels, condition: 0, what: `latents of ${channels} channels` });
       checkClassEmbedding(context, null);
       const factor = codec?.vae.downsampleFactor ?? 1;
-      for (const key of ['width', 'height'] as const) {
-        if (run.data[key] % factor === 0) continue;
+      const sides = {
+        'data.width': run.data.width,
+        'data.height': run.data.height,
+        'conditioning.crop': run.conditioning.crop,
+      };
+      for (const [key, value] of Object.entries(sides)) {
+        if (value % factor === 0) continue;
         throw new InputError(
-          `data.${key} is ${run.data[key]}; the VAE makes one latent of ${factor} × ${factor} pixels, so it must be a multiple of ${factor}`,
-          { code: 'train.latent-size', [key]: run.data[key], factor },
+          `${key} is ${value}; the VAE makes one latent of ${factor} × ${factor} pixels, so it must be a multiple of ${factor}`,
+          { code: 'train.latent-size', [key]: value, factor },
         );
       }
     },
 
+    // The autoencoder's latents hardly depend on what is far away, so a square is cut out before it.
     async prepare(clips, noiseKey) {
       if (!codec) throw new InputError('stage sr2 needs a VAE: set model.vae', { code: 'train.no-vae' });
-      const [B, F, H, W] = clips.shape as [number, number, number, number];
       const { downsampleFactor: factor, config } = codec.vae;
+      const { crop } = run.conditioning;
+      const key = foldKey(noiseKey, DRAW.crop);
+      const squares = crop === 0 ? clips.clone() : randomCrop(clips, crop, factor, key);
+      key.dispose();
+      const [B, F, H, W] = squares.shape as [number, number, number, number];
       const noise = tf.tidy(() =>
         randomNormal([B, F, H / factor, W / factor, config.latentChannels], foldKey(noiseKey, DRAW.latentNoise)),
       );
-      return codec.encode(clips, noise).finally(() => noise.dispose());
+      return codec.encode(squares, noise).finally(() => tf.dispose([squares, noise]));
     },
 
     loss: inputs => denoisingLoss(context, { clean: inputs.video }, inputs),
