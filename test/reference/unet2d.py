@@ -1,7 +1,7 @@
 """Outputs and gradients of diffusers' UNet2DConditionModel for test/models/unet2d.
 
 Needs torch, diffusers 0.19.3, safetensors and numpy. Weights are not stored: they follow from a parameter's name and
-position by `values` below, which test/models/unet2d/reference.ts repeats. Everything is computed in float64.
+position by hash_weights.py, which test/helpers/hash-weights.ts repeats. Everything is computed in float64.
 
     python test/reference/unet2d.py
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
+from hash_weights import values, weight
 from safetensors.numpy import save_file
 
 HERE = Path(__file__).resolve().parent.parent / "models" / "unet2d"
@@ -24,25 +25,6 @@ INPUTS = {
     "sd1": ((2, 4, 7, 5), (2, 5, 24)),
     "sd2": ((2, 4, 6, 5), (2, 3, 24)),
 }
-
-
-def values(name, shape):
-    """Numbers in [-1, 1) from a hash of name and position (FNV-1a, then murmur3's finalizer)."""
-    seed = 2166136261
-    for byte in name.encode():
-        seed = ((seed ^ byte) * 16777619) & 0xFFFFFFFF
-    h = (np.arange(int(np.prod(shape)), dtype=np.uint64) * 2654435761 + seed) & 0xFFFFFFFF
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        h = ((h ^ (h >> np.uint64(shift))) * factor) & 0xFFFFFFFF
-    h ^= h >> np.uint64(16)
-    return (h.astype(np.float64) / 2**31 - 1).astype(np.float32).reshape(shape)
-
-
-def weight(name, shape):
-    u = values(name, shape)
-    if name.endswith(".weight") and len(shape) > 1:
-        return u * np.float32(np.sqrt(3 / np.prod(shape[1:])))
-    return u * np.float32(0.25) + np.float32(1 if name.endswith(".weight") else 0)
 
 
 def main():

@@ -5,6 +5,7 @@ import { UNet2DConditionModel } from '../../../src/models/index.js';
 import { openSafetensors } from '../../../src/models/weights/safetensors.js';
 import { memorySource } from '../../../src/models/weights/source.js';
 import type { TensorValue } from '../../../src/verify/types.js';
+import { hashWeight } from '../../helpers/hash-weights.js';
 
 const at = (...name: string[]) => join(import.meta.dirname, ...name);
 const read = (...name: string[]) => JSON.parse(readFileSync(at(...name), 'utf8'));
@@ -24,30 +25,11 @@ export function referenceIo(name: string): Map<string, TensorValue> {
   }
 }
 
-/** Numbers in [-1, 1) from a hash of name and position: the script's `values`. */
-function values(name: string, count: number): Float32Array {
-  let seed = 2166136261;
-  for (const byte of Buffer.from(name)) seed = Math.imul(seed ^ byte, 16777619);
-  return Float32Array.from({ length: count }, (_, i) => {
-    let h = (Math.imul(i, 2654435761) + seed) >>> 0;
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b) >>> 0;
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35) >>> 0;
-    return ((h ^ (h >>> 16)) >>> 0) / 2 ** 31 - 1;
-  });
-}
-
-function weight(name: string, shape: number[]): { shape: number[]; data: Float32Array } {
-  const count = shape.reduce((product, n) => product * n, 1);
-  const isWeight = name.endsWith('.weight');
-  const [factor, offset] =
-    isWeight && shape.length > 1 ? [Math.sqrt((3 * shape[0]!) / count), 0] : [0.25, isWeight ? 1 : 0];
-  const [scale, shift] = [Math.fround(factor), offset];
-  return { shape, data: values(name, count).map(u => Math.fround(u * scale) + shift) };
-}
-
 /** The weights of a config, by diffusers' names and shapes. */
 export const referenceWeights = (name: string) =>
-  Object.fromEntries(Object.entries(PARAMETERS[name]!).map(([key, shape]) => [key, weight(key, shape)]));
+  Object.fromEntries(
+    Object.entries(PARAMETERS[name]!).map(([key, shape]) => [key, { shape, data: hashWeight(key, shape) }]),
+  );
 
 /** The model with those weights. */
 export async function referenceModel(name: keyof typeof CONFIGS): Promise<UNet2DConditionModel> {
