@@ -5,7 +5,7 @@ import { GroupNorm } from './group-norm.js';
 import { fanIn, type Initializer, zeros } from './initializers.js';
 import type { Parameter } from './parameter.js';
 
-/** Groups of every norm here, hard-coded upstream: channels must be multiples of it. */
+/** Groups of every norm here, hard-coded in Show-1's class: channels must be multiples of it. */
 const GROUPS = 32;
 const KERNEL = 3;
 
@@ -35,14 +35,14 @@ export class TemporalConvLayer extends Block {
   private readonly stages: { norm: GroupNorm; conv: TemporalConv; dropout: number }[];
 
   /** @param dropoutRate active inside the engine's `withDropout` only; none before the first convolution */
-  constructor(inDim: number, outDim = inDim, dropoutRate = 0) {
+  constructor(inDim: number, outDim = inDim, dropoutRate = 0, normGroups = GROUPS) {
     super();
     this.stages = [1, 2, 3, 4].map(i => {
       // Upstream's nn.Sequential: the first has no dropout entry, so its convolution has number 2, the others' 3.
       const [from, to] = i === 1 ? [inDim, outDim] : [outDim, inDim];
       const init = i === 4 ? zeros : fanIn(from * KERNEL);
       return {
-        norm: this.child(`conv${i}.0`, new GroupNorm(GROUPS, from, 1e-5)),
+        norm: this.child(`conv${i}.0`, new GroupNorm(normGroups, from, 1e-5)),
         conv: this.child(`conv${i}.${i === 1 ? 2 : 3}`, new TemporalConv(from, to, init)),
         dropout: i === 1 ? 0 : dropoutRate,
       };

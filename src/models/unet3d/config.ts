@@ -55,6 +55,8 @@ export interface UNet3DConfig {
   crossAttentionNorm: 'group_norm' | 'layer_norm' | null;
   /** Upstream spells the key `transfromer_in_opt`. Always true in diffusers' class. */
   transformerIn: boolean;
+  /** Groups of the norms in temporal convolutions and in the entry transformer; no key of its own, see `temporalGroups`. */
+  temporalNormGroups: number;
 }
 
 export interface ParseOptions {
@@ -79,7 +81,7 @@ export function parseUNet3DConfig(
 export function parseUNetConfig(json: JsonObject, family: UNetFamily, source: string): UNet3DConfig {
   checkClass(json, family, source);
   const read = new ConfigReader(json, source);
-  const config = family === 'diffusers' ? diffusersConfig(read) : fullConfig(read, family);
+  const config = family === 'diffusers' ? diffusersConfig(read, json._diffusers_version) : fullConfig(read, family);
   read.finish();
   checkLevels(config, source);
   return config;
@@ -96,6 +98,18 @@ function checkClass(json: JsonObject, family: UNetFamily, source: string): void 
     `${source} is the config of a ${given}, not of a ${wanted}.${family === 'image' ? '' : ' Inflate the image model first: show1 convert inflate.'}`,
     { code: 'model.config-class', value: given, wanted },
   );
+}
+
+/** In Show-1's class, and in diffusers' before 0.24. */
+const TEMPORAL_GROUPS = 32;
+
+/**
+ * From 0.24 on diffusers' class gives its temporal layers `norm_num_groups` groups, which a config's version tells. The
+ * released models have 32, where both are the same.
+ */
+function temporalGroups(version: unknown, normNumGroups: number): number {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(String(version)) ?? [];
+  return Number(major) > 0 || Number(minor) >= 24 ? normNumGroups : TEMPORAL_GROUPS;
 }
 
 const LATENT_DOWN = ['CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'CrossAttnDownBlock3D', 'DownBlock3D'];
@@ -135,6 +149,10 @@ function fullConfig(read: ConfigReader, family: 'show1' | 'image'): UNet3DConfig
   else read.flag('dual_cross_attention', false); // passed around upstream without an effect
   read.fixed('addition_time_embed_dim', null);
   read.fixed('time_embedding_type', 'positional');
+  // Later options of diffusers' class, at what 0.19.3 always did.
+  read.fixed('attention_type', 'default');
+  read.fixed('dropout', 0);
+  read.fixed('reverse_transformer_layers_per_block', null);
   const encoderHidDim = read.countOrNull('encoder_hid_dim');
   const encoderHidDimType = read.choice('encoder_hid_dim_type', [null, 'text_proj'] as const, null);
   return {
@@ -180,14 +198,16 @@ function fullConfig(read: ConfigReader, family: 'show1' | 'image'): UNet3DConfig
     midBlockOnlyCrossAttention: read.choice('mid_block_only_cross_attention', [null, true, false] as const, null),
     crossAttentionNorm: read.choice('cross_attention_norm', [null, 'group_norm', 'layer_norm'] as const, null),
     transformerIn: family === 'show1' && read.flag('transfromer_in_opt', false),
+    temporalNormGroups: TEMPORAL_GROUPS,
   };
 }
 
 /** The class of diffusers itself (0.19.3), `models/unet_3d_condition.py`: few options, the rest fixed as below. */
-function diffusersConfig(read: ConfigReader): UNet3DConfig {
+function diffusersConfig(read: ConfigReader, version: unknown): UNet3DConfig {
+  const common = commonConfig(read);
   return {
     family: 'diffusers',
-    ...commonConfig(read),
+    ...common,
     downBlockTypes: read.choices('down_block_types', blockNames(DOWN_BLOCKS, '3D', 'conv'), LATENT_DOWN),
     upBlockTypes: read.choices('up_block_types', blockNames(UP_BLOCKS, '3D', 'conv'), LATENT_UP),
     layersPerBlock: read.count('layers_per_block', 2),
@@ -219,6 +239,7 @@ function diffusersConfig(read: ConfigReader): UNet3DConfig {
     midBlockOnlyCrossAttention: null,
     crossAttentionNorm: null,
     transformerIn: true,
+    temporalNormGroups: temporalGroups(version, common.normNumGroups),
   };
 }
 
@@ -271,10 +292,13 @@ const SPELLING: Partial<Record<keyof UNet3DConfig, string>> = { transformerIn: '
 
 /** The config as diffusers writes it: all of the class's keys, so that the family is recognised when read again. */
 export function unet3dConfigJson(config: UNet3DConfig): JsonObject {
-  const json: JsonObject = { _class_name: classOf(config.family), _diffusers_version: '0.19.3' };
+  const version = config.temporalNormGroups === TEMPORAL_GROUPS ? '0.19.3' : '0.24.0'; // see `temporalGroups`
+  const json: JsonObject = { _class_name: classOf(config.family), _diffusers_version: version };
   for (const [name, value] of Object.entries(config) as [keyof UNet3DConfig, unknown][]) {
     const key = SPELLING[name] ?? name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
-    if (name === 'family' || (config.family === 'diffusers' && !DIFFUSERS_KEYS.has(key))) continue;
+    if (name === 'family' || name === 'temporalNormGroups') continue;
+    if (config.family === 'diffusers' && !DIFFUSERS_KEYS.has(key)) continue;
+    if (config.family === 'diffusers' && name === 'timeCondProjDim' && value === null) continue; // 0.19.3 lacks it
     if (config.family === 'image' && name === 'transformerIn') continue;
     json[key] = value;
   }

@@ -30,12 +30,46 @@ export const DIFFUSERS_KEYS: ReadonlySet<string> = new Set([
   'time_cond_proj_dim',
 ]);
 
+/** The options that Show-1's class has and diffusers' does not. */
+const SHOW1_KEYS: ReadonlySet<string> = new Set([
+  'center_input_sample',
+  'flip_sin_to_cos',
+  'freq_shift',
+  'mid_block_type',
+  'only_cross_attention',
+  'transformer_layers_per_block',
+  'encoder_hid_dim',
+  'encoder_hid_dim_type',
+  'dual_cross_attention',
+  'use_linear_projection',
+  'class_embed_type',
+  'addition_embed_type',
+  'addition_time_embed_dim',
+  'num_class_embeds',
+  'upcast_attention',
+  'resnet_time_scale_shift',
+  'resnet_skip_time_act',
+  'resnet_out_scale_factor',
+  'time_embedding_type',
+  'time_embedding_dim',
+  'time_embedding_act_fn',
+  'timestep_post_act',
+  'conv_in_kernel',
+  'conv_out_kernel',
+  'projection_class_embeddings_input_dim',
+  'class_embeddings_concat',
+  'mid_block_only_cross_attention',
+  'cross_attention_norm',
+  'addition_embed_type_num_heads',
+  'transfromer_in_opt',
+]);
+
 /**
- * A config with any option that diffusers' class does not have (`transfromer_in_opt`, `mid_block_type`,
- * `addition_embed_type`, …) is Show-1's, because both classes write all their options; one without is diffusers'. A
+ * A config with any option of Show-1's class alone (`transfromer_in_opt`, `mid_block_type`, `addition_embed_type`, …) is
+ * Show-1's, because both classes write all their options; one without is diffusers'. Options that neither knows decide
+ * nothing: later versions of diffusers add some, and a wrong guess would silently change what a head count means. A
  * hand-written config of Show-1's class that uses none of them must name its family, or say `mid_block_type`.
  */
 export function detectFamily(json: JsonObject): UNet3DFamily {
-  const keys = Object.keys(json).filter(key => !key.startsWith('_'));
-  return keys.some(key => !DIFFUSERS_KEYS.has(key)) ? 'show1' : 'diffusers';
+  return Object.keys(json).some(key => SHOW1_KEYS.has(key)) ? 'show1' : 'diffusers';
 }

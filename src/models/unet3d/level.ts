@@ -65,8 +65,8 @@ const isImage = ({ config }: LevelConfig): boolean => config.family === 'image';
 
 /** `count` temporal convolutions; none in an image model. */
 export function temporalConvs(level: LevelConfig, count: number): TemporalConvLayer[] {
-  const { channels } = level;
-  const make = () => new TemporalConvLayer(channels, channels, TEMPORAL_DROPOUT);
+  const { channels, config } = level;
+  const make = () => new TemporalConvLayer(channels, channels, TEMPORAL_DROPOUT, config.temporalNormGroups);
   return isImage(level) ? [] : Array.from({ length: count }, make);
 }
 

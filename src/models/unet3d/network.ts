@@ -186,7 +186,13 @@ export abstract class UNetModel extends Model {
 
 function entryTransformer(config: UNet3DConfig): TransformerTemporalModel {
   const headDim = config.family === 'show1' ? ENTRY_HEAD_DIM : (config.attentionHeadDim as number);
-  return new TransformerTemporalModel({ channels: config.blockOutChannels[0]!, heads: ENTRY_HEADS, headDim });
+  const { temporalNormGroups: normGroups } = config;
+  return new TransformerTemporalModel({
+    channels: config.blockOutChannels[0]!,
+    heads: ENTRY_HEADS,
+    headDim,
+    normGroups,
+  });
 }
 
 /** [], [1] or [B] -> [B] */

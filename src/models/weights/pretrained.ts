@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
+import { configText } from './config-text.js';
 import type { WriteDtype } from './dtypes.js';
 import { type OpenOptions, openSafetensors, type SafetensorsReader } from './safetensors.js';
 import { type TensorEntry, writeShardedSafetensors } from './writer.js';
@@ -98,7 +99,7 @@ export async function savePretrainedFolder(
   const typed = [...entries].map(entry => ({ ...entry, dtype: entry.dtype ?? floatDtype(entry, dtype) }));
   await writeShardedSafetensors(dir, stem, typed, { maxShardBytes });
   await mkdir(dir, { recursive: true });
-  await writeFile(join(dir, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  await writeFile(join(dir, 'config.json'), configText(config, dtype));
 }
 
 const floatDtype = ({ data }: TensorEntry, dtype: WriteDtype) =>
