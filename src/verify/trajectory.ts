@@ -120,7 +120,7 @@ async function loadFrom(file: string, model: UNet3DConditionModel | AutoencoderK
 }
 
 /** Tensors of the file that stand for our purposes: `in.X` is what the purpose `…X` with spaces asks for. */
-function recordedNoise({ io, name }: Fixture): NoiseSource {
+export function recordedNoise({ io, name }: Pick<Fixture, 'io' | 'name'>): NoiseSource {
   const asVideo = (x: Tensor, shape: readonly number[]): Tensor => {
     if (x.rank === 5) return toChannelsLast(x); // [B, C, F, H, W]
     const [B, F, H, W, C] = shape as [number, number, number, number, number];
@@ -143,7 +143,7 @@ function recordedNoise({ io, name }: Fixture): NoiseSource {
 }
 
 /** Collects what each step showed, in the file's layout. */
-class Recorder {
+export class Recorder {
   private readonly steps: TensorValue[] = [];
   private readonly outputs: TensorValue[] = [];
   private firstInput: TensorValue | null = null;
