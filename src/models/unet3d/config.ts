@@ -36,6 +36,8 @@ export interface UNet3DConfig {
   /** A size or a number of heads: see `heads.ts`. */
   attentionHeadDim: PerLevel<number>;
   useLinearProjection: boolean;
+  /** A note for float16 runs of other programs, whose scores would overflow; kept for them. */
+  upcastAttention: boolean;
   classEmbedType: 'timestep' | 'identity' | 'projection' | 'simple_projection' | null;
   numClassEmbeds: number | null;
   projectionClassEmbeddingsInputDim: number | null;
@@ -89,13 +91,13 @@ export function parseUNetConfig(json: JsonObject, family: UNetFamily, source: st
 
 const classOf = (family: UNetFamily) => (family === 'image' ? 'UNet2DConditionModel' : 'UNet3DConditionModel');
 
-/** A config that names the other class is the wrong file; most often an image model where a video model is wanted. */
+/** A config that names another class is the wrong file; most often an image model where a video model is wanted. */
 function checkClass(json: JsonObject, family: UNetFamily, source: string): void {
   const given = json._class_name;
   const wanted = classOf(family);
-  if (given !== classOf(family === 'image' ? 'show1' : 'image')) return;
+  if (given === undefined || given === wanted) return;
   throw new InputError(
-    `${source} is the config of a ${given}, not of a ${wanted}.${family === 'image' ? '' : ' Inflate the image model first: show1 convert inflate.'}`,
+    `${source} is the config of a ${given}, not of a ${wanted}.${given === classOf('image') ? ' Inflate the image model first: show1 convert inflate.' : ''}`,
     { code: 'model.config-class', value: given, wanted },
   );
 }
@@ -144,7 +146,6 @@ function fullConfig(read: ConfigReader, family: 'show1' | 'image'): UNet3DConfig
     const value = read.raw(key, null);
     return value === null ? null : activationName(value, `${read.source}: ${key}`);
   };
-  read.flag('upcast_attention', false); // without an effect in float32
   if (family === 'image') read.fixed('dual_cross_attention', false);
   else read.flag('dual_cross_attention', false); // passed around upstream without an effect
   read.fixed('addition_time_embed_dim', null);
@@ -177,6 +178,7 @@ function fullConfig(read: ConfigReader, family: 'show1' | 'image'): UNet3DConfig
     encoderHidDimType: encoderHidDimType ?? (encoderHidDim === null ? null : 'text_proj'),
     attentionHeadDim: read.perLevel('attention_head_dim', 8),
     useLinearProjection: read.flag('use_linear_projection', false),
+    upcastAttention: read.flag('upcast_attention', false),
     classEmbedType: read.choice(
       'class_embed_type',
       [null, 'timestep', 'identity', 'projection', 'simple_projection'] as const,
@@ -222,6 +224,7 @@ function diffusersConfig(read: ConfigReader, version: unknown): UNet3DConfig {
     encoderHidDim: null,
     encoderHidDimType: null,
     useLinearProjection: true,
+    upcastAttention: false,
     classEmbedType: null,
     numClassEmbeds: null,
     projectionClassEmbeddingsInputDim: null,

@@ -29,6 +29,8 @@ export interface VaeParseOptions {
   source?: string;
 }
 
+const CLASS = 'AutoencoderKL';
+
 /** Blocks with self-attention behind each residual block have `Attn` in front. */
 export const DOWN_BLOCK_TYPES = ['DownEncoderBlock2D', 'AttnDownEncoderBlock2D'] as const;
 export const UP_BLOCK_TYPES = ['UpDecoderBlock2D', 'AttnUpDecoderBlock2D'] as const;
@@ -43,6 +45,13 @@ export function parseAutoencoderConfig(
   json: JsonObject,
   { source = "the autoencoder's config" }: VaeParseOptions = {},
 ): AutoencoderKLConfig {
+  const given = json._class_name ?? CLASS;
+  if (given !== CLASS) {
+    throw new InputError(
+      `${source} is the config of ${given}, not of ${CLASS}: its layers are others. Give the autoencoder that the UNet was trained with.`,
+      { code: 'model.config-class', key: '_class_name', value: given, wanted: CLASS },
+    );
+  }
   const read = new ConfigReader(json, source, 'autoencoder');
   for (const key of ['use_quant_conv', 'use_post_quant_conv', 'mid_block_add_attention']) read.fixed(key, true);
   for (const key of ['shift_factor', 'latents_mean', 'latents_std']) read.fixed(key, null);
@@ -91,5 +100,5 @@ function checkSizes(config: AutoencoderKLConfig, source: string): void {
 export function autoencoderConfigJson(config: AutoencoderKLConfig): JsonObject {
   const snake = (name: string) => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`);
   const entries = Object.entries(config).map(([name, value]) => [snake(name), value]);
-  return { _class_name: 'AutoencoderKL', _diffusers_version: '0.19.3', ...Object.fromEntries(entries) };
+  return { _class_name: CLASS, _diffusers_version: '0.19.3', ...Object.fromEntries(entries) };
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { compile, type Tensor, tf } from '../../../src/engine/index.js';
 import { InputError } from '../../../src/errors.js';
 import { UNet2DConditionModel, UNet3DConditionModel } from '../../../src/models/index.js';
+import { inflateConfig } from '../../../src/models/unet3d/index.js';
 import { judge } from '../../../src/verify/index.js';
 import { checkModel } from '../../../src/verify/model-check.js';
 import { unconsumedBy } from '../../../src/verify/types.js';
@@ -123,7 +124,18 @@ describe('UNet2DConditionModel', () => {
     expect(() => new UNet3DConditionModel(IF2)).toThrow(/not of a UNet3DConditionModel\. .*show1 convert inflate/);
   });
 
+  it('takes the options of later diffusers at what they always were, its inflation too', () => {
+    const later = { attention_type: 'default', dropout: 0, reverse_transformer_layers_per_block: null };
+    const config = { ...CONFIGS.sd1, ...later, _diffusers_version: '0.42.1' };
+    expect(new UNet2DConditionModel(config).config).toEqual(new UNet2DConditionModel(CONFIGS.sd1).config);
+    const video = (json: Record<string, unknown>) =>
+      new UNet3DConditionModel(inflateConfig({ ...json, block_out_channels: [32, 32, 32] }), { family: 'show1' });
+    expect(video(config).config).toEqual(video(CONFIGS.sd1).config);
+  });
+
   const broken: [string, Record<string, unknown>, string][] = [
+    ['gated attention', { attention_type: 'gated' }, 'attention_type is "gated"; allowed: "default" only'],
+    ['dropout in resnets', { dropout: 0.1 }, 'dropout is 0.1; allowed: 0 only'],
     ['a video block', { down_block_types: ['DownBlock3D', 'DownBlock2D', 'DownBlock2D'] }, 'a list of DownBlock2D'],
     ['a video option', { transfromer_in_opt: true }, 'transfromer_in_opt (true) is not an option'],
     ['a second transformer', { dual_cross_attention: true }, 'dual_cross_attention is true; allowed: false only'],

@@ -17,6 +17,9 @@ describe('the UNet config', () => {
     expect([PIXEL, SR, LATENT_SHOW1, LATENT].map(detectFamily)).toEqual(['show1', 'show1', 'show1', 'diffusers']);
     expect(detectFamily({ ...LATENT, _fixture: {}, time_cond_proj_dim: null })).toBe('diffusers');
     expect(detectFamily({ transfromer_in_opt: false })).toBe('show1');
+    // What neither class knows decides nothing: it would change the meaning of a head count.
+    expect(detectFamily({ ...LATENT, later_option: null })).toBe('diffusers');
+    expect(() => names({ ...LATENT, later_option: 1 })).toThrow('later_option (1) is not an option of this UNet');
   });
 
   it('has the defaults of the class', () => {
@@ -36,6 +39,27 @@ describe('the UNet config', () => {
     const json = JSON.parse(JSON.stringify(unet3dConfigJson(parsed)));
     expect(json._class_name).toBe('UNet3DConditionModel');
     expect(parseUNet3DConfig(json)).toEqual(parsed);
+  });
+
+  it('gives temporal norms the groups that the version of its library did', () => {
+    const read = (config: Record<string, unknown>) => parseUNet3DConfig({ ...config, norm_num_groups: 16 });
+    for (const [_diffusers_version, groups] of [
+      ...([undefined, '0.19.3', '0.23.1'] as const).map(version => [version, 32] as const),
+      ...(['0.24.0.dev0', '0.24.0', '0.42.1', '1.0.0'] as const).map(version => [version, 16] as const),
+    ]) {
+      const config = read({ ...LATENT, _diffusers_version });
+      expect(config.temporalNormGroups, _diffusers_version).toBe(groups);
+      expect(parseUNet3DConfig(unet3dConfigJson(config))).toEqual(config);
+    }
+    expect(read({ ...LATENT_SHOW1, _diffusers_version: '0.42.1' }).temporalNormGroups).toBe(32);
+    const narrow = { ...LATENT, block_out_channels: [4, 8], norm_num_groups: 2, attention_head_dim: 4 };
+    expect(names({ ...narrow, _diffusers_version: '0.42.1' })).toContain('transformer_in.norm.weight');
+    expect(() => names(narrow)).toThrow('4 channels do not divide into 32 groups');
+  });
+
+  it('keeps what only matters to other programs', () => {
+    expect(unet3dConfigJson(parseUNet3DConfig({ ...PIXEL, upcast_attention: true })).upcast_attention).toBe(true);
+    expect(unet3dConfigJson(parseUNet3DConfig(LATENT))).not.toHaveProperty('upcast_attention');
   });
 
   it('decides which layers there are', () => {
@@ -99,6 +123,11 @@ describe('a wrong UNet config', () => {
     ],
     ['unsupported activation', { ...PIXEL, act_fn: 'relu' }, /act_fn: "relu"/],
     ['heads by number', { ...LATENT, num_attention_heads: 8 }, 'num_attention_heads is 8; allowed: null only'],
+    [
+      'another class',
+      { ...LATENT, _class_name: 'UNetMotionModel' },
+      'the config of a UNetMotionModel, not of a UNet3DConditionModel.',
+    ],
     ['wrong type', { ...PIXEL, in_channels: '3' }, 'in_channels is "3"; allowed: a whole number from 1'],
     ['no groups', { ...PIXEL, norm_num_groups: null }, 'norm_num_groups is null'],
     ['a list in diffusers’ class', { ...LATENT, attention_head_dim: [8, 8] }, 'attention_head_dim is [8,8]'],

@@ -84,6 +84,11 @@ describe('config', () => {
       { scale_factor: 1 },
       /scale_factor \(1\) is not an option of this autoencoder. Did you mean scaling/,
     ],
+    [
+      '_class_name',
+      { _class_name: 'AutoencoderKLTemporalDecoder' },
+      /of AutoencoderKLTemporalDecoder, not of Autoencoder/,
+    ],
   ])('refuses %s %o', (key, change, message) => {
     const build = () => new AutoencoderKL({ ...PLAIN, ...change }, { source: 'vae/config.json' });
     expect(build).toThrow(InputError);
