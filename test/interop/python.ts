@@ -36,6 +36,7 @@ export interface VideoRun {
 /** report.json of diffusers_folder.py. */
 export interface Report {
   diffusers: string;
+  seed: number;
   transformers: string;
   prompt: string;
   negative: string;

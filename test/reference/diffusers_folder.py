@@ -540,11 +540,7 @@ def strip_weights(folder):
         tensors = {k: v for k, v in load_file(file).items() if not k.endswith("position_ids")}
         shapes[file.parent.name] = {"file": file.name, "tensors": {k: list(v.shape) for k, v in tensors.items()}}
         file.unlink()
-    lines = []
-    for part, entry in shapes.items():
-        tensors = ",\n".join(f"   {json.dumps(k)}: {json.dumps(s)}" for k, s in entry["tensors"].items())
-        lines.append(f' {json.dumps(part)}: {{"file": {json.dumps(entry["file"])}, "tensors": {{\n{tensors}\n }}}}')
-    (folder / "parameters.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    (folder / "parameters.json").write_text(json.dumps(shapes, separators=(",", ":")) + "\n")
 
 
 def main():

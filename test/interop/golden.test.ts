@@ -1,0 +1,86 @@
+/**
+ * One run of Python's diffusers 0.19.3 without Python: the folder `golden/ddim` as it was written by
+ *
+ *     python test/reference/diffusers_folder.py test/interop/golden --golden && npx biome format --write test/interop/golden
+ *
+ * but with names and shapes (parameters.json) for weights, which follow from them.
+ */
+import { cpSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { CLIPTextModel } from '../../src/models/text/index.js';
+import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
+import { AutoencoderKL } from '../../src/models/vae/index.js';
+import { type TensorEntry, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { hashWeight } from '../helpers/hash-weights.js';
+import { tempFolder } from '../models/weights/files.js';
+import { readReport, readTensors } from './python.js';
+import { replayVideo, tokensOf } from './replay.js';
+
+const GOLDEN = join(import.meta.dirname, 'golden');
+type Parameters = Record<string, { file: string; tensors: Record<string, number[]> }>;
+const PARAMETERS = JSON.parse(readFileSync(join(GOLDEN, 'ddim', 'parameters.json'), 'utf8')) as Parameters;
+const report = readReport(GOLDEN);
+const recorded = readTensors(join(GOLDEN, 'ddim.safetensors'));
+
+/** The folder with its weights. @param change another value for a tensor, or null for its own */
+async function folder(change: (part: string, name: string) => Float32Array | null = () => null): Promise<string> {
+  const dir = join(tempFolder(), 'ddim');
+  cpSync(join(GOLDEN, 'ddim'), dir, { recursive: true });
+  rmSync(join(dir, 'parameters.json'));
+  for (const [part, { file, tensors }] of Object.entries(PARAMETERS)) {
+    const entries = Object.entries(tensors).map(([name, shape]): TensorEntry => {
+      const own = `${report.seed}.${name.replace(/^text_model\./, '')}`;
+      return { name, shape, data: () => change(part, name) ?? hashWeight(own, shape) };
+    });
+    await writeSafetensors(join(dir, part, file), entries);
+  }
+  return dir;
+}
+
+describe('a folder of diffusers 0.19.3', () => {
+  it('gives the tokens, embeddings, latents of every step and video that Python recorded', async () => {
+    const dir = await folder();
+    const ids = recorded.get('in.input_ids')!;
+    const texts = [report.prompt, report.negative];
+    expect(tokensOf(join(dir, 'tokenizer'), texts, ids.shape[1]!)).toEqual(Array.from(ids.data));
+    const { misses, errors } = await replayVideo(dir, recorded, report.cases.ddim, report);
+    expect(misses).toEqual([]);
+    expect(Object.keys(errors)).toEqual([
+      'out.first_unet_input',
+      'out.negative_prompt_embeds',
+      'out.prompt_embeds',
+      'out.steps',
+      'out.unet_outputs',
+      'out.video',
+    ]);
+  });
+
+  it.each([
+    ['unet', 'up_blocks.1.temp_convs.1.conv4.3.bias', ['out.steps', 'out.unet_outputs', 'out.video']],
+    ['vae', 'decoder.mid_block.attentions.0.to_q.weight', ['out.video']],
+    ['text_encoder', 'text_model.encoder.layers.1.mlp.fc2.bias', ['out.prompt_embeds', 'out.video']],
+  ])('%s: a wrong %s is noticed', async (part, name, outputs) => {
+    const size = PARAMETERS[part]!.tensors[name]!.reduce((product, n) => product * n, 1);
+    const dir = await folder((p, n) => (p === part && n === name ? new Float32Array(size) : null));
+    const { misses } = await replayVideo(dir, recorded, report.cases.ddim, report);
+    for (const output of outputs)
+      expect(
+        misses.some(miss => miss.startsWith(`${output}:`)),
+        output,
+      ).toBe(true);
+  });
+
+  it('has the names and shapes of the models here, no more and no fewer', () => {
+    const json = (part: string) => JSON.parse(readFileSync(join(GOLDEN, 'ddim', part, 'config.json'), 'utf8'));
+    const models = {
+      unet: new UNet3DConditionModel(json('unet')),
+      vae: new AutoencoderKL(json('vae')),
+      text_encoder: new CLIPTextModel(json('text_encoder')),
+    };
+    for (const [part, model] of Object.entries(models)) {
+      const shapes = [...model.parameters()].map(([name, p]) => [name, p.torchShape]);
+      expect(Object.fromEntries(shapes)).toEqual(PARAMETERS[part]!.tensors);
+    }
+  });
+});
