@@ -85,6 +85,9 @@ export async function handler(args: Args): Promise<void> {
     print(line);
   print();
   for (const [name, bytes] of Object.entries(memory)) print(`${name.padEnd(10)} ${formatBytes(bytes)}`);
+  const { stepBytes, peakBytes } = result.predicted;
+  print(`a step     ${formatBytes(stepBytes)} of activations and gradients at the most`);
+  print(`peak       ${formatBytes(peakBytes)} in all (predicted)`);
   if (calibration) {
     print(`peak       ${formatBytes(calibration.peakBytes)} of this process, activations included (measured)`);
     print(

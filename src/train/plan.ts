@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
-import { compile, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from '../engine/index.js';
+import { compile, estimate, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from '../engine/index.js';
 import { parseAutoencoderConfig } from '../models/vae/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildUnet } from './assemble.js';
@@ -17,6 +17,11 @@ export interface Plan {
   parameters: { total: number; trainable: number; byPart: Record<string, { total: number; trainable: number }> };
   /** Bytes of what lives through the whole run; activations come on top and are in `calibration.peakBytes`. */
   memory: { weights: number; moments: number; average: number; gradients: number };
+  /**
+   * From the traced step, nothing run: the most that a step's activations and gradients hold at once, and with program,
+   * weights, moments and average the peak of the run. Held-out losses and samples are not counted.
+   */
+  predicted: { stepBytes: number; peakBytes: number };
   steps: number;
   clipsSeen: number;
   /** Measured with random input; null when not asked for. */
@@ -76,34 +81,49 @@ export async function plan(
     });
     stage.check();
     const batchShape = [train.batchSize, data.frames, ...frameShape(config, unet.config.inChannels)];
+    const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
+    const variables = trainable.map(p => p.variable);
+    const gradientStep = (video?: Tensor, text?: Tensor, timesteps?: Tensor, noiseKey?: Tensor): Tensor[] => {
+      const inputs = { video: video!, text: text!, timesteps: timesteps!, noiseKey: noiseKey! };
+      const { value, grads } = valueAndGrads(() => stage.loss(inputs).loss, variables);
+      return [value, ...grads];
+    };
+    const { encoderHidDim, crossAttentionDim } = unet.config;
+    const textShape = [train.batchSize, model.maxTextLength, encoderHidDim ?? [crossAttentionDim].flat()[0]!];
+    const memory: Plan['memory'] = {
+      weights: 4 * selection.total,
+      moments: 8 * selection.trainable,
+      average: train.ema.decay > 0 ? 4 * selection.trainable : 0,
+      gradients: 4 * selection.trainable * (train.accumulate > 1 ? 2 : 1),
+    };
+    const { activationBytes } = estimate(
+      gradientStep,
+      [
+        { shape: batchShape },
+        { shape: textShape },
+        { shape: [train.batchSize], dtype: 'int32' },
+        { shape: [2], dtype: 'int32' },
+      ],
+      { precision: config.precision },
+    );
+    const program = Math.max(0, process.memoryUsage().rss - memory.weights);
+    // Gradients summed over several steps are kept beside those of the step.
+    const accumulated = train.accumulate > 1 ? 4 * selection.trainable : 0;
+    const held = program + memory.weights + memory.moments + memory.average + accumulated;
     const result: Plan = {
       stage: stage.name,
       batchShape,
       parameters: { total: selection.total, trainable: selection.trainable, byPart },
-      memory: {
-        weights: 4 * selection.total,
-        moments: 8 * selection.trainable,
-        average: train.ema.decay > 0 ? 4 * selection.trainable : 0,
-        gradients: 4 * selection.trainable * (train.accumulate > 1 ? 2 : 1),
-      },
+      memory,
+      predicted: { stepBytes: activationBytes, peakBytes: held + activationBytes },
       steps: train.steps,
       clipsSeen: train.steps * train.batchSize * train.accumulate,
       calibration: null,
     };
     if (!calibrate) return result;
 
-    const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
-    const variables = trainable.map(p => p.variable);
     const optimizer = new AdamW(trainable, { ...train, ema: train.ema.decay > 0, compile: config.compile });
-    const gradients = compile(
-      (video, text, timesteps, noiseKey) => {
-        const { value, grads } = valueAndGrads(() => stage.loss({ video, text, timesteps, noiseKey }).loss, variables);
-        return [value, ...grads];
-      },
-      { name: 'plan', precision: config.precision, enabled: config.compile },
-    );
-    const { encoderHidDim, crossAttentionDim } = unet.config;
-    const textShape = [train.batchSize, model.maxTextLength, encoderHidDim ?? [crossAttentionDim].flat()[0]!];
+    const gradients = compile(gradientStep, { name: 'plan', precision: config.precision, enabled: config.compile });
     const times: number[] = [];
     for (let step = 0; step <= CALIBRATION_STEPS; step++) {
       const began = performance.now();

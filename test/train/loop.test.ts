@@ -180,6 +180,9 @@ describe('plan', () => {
     expect(result.parameters.trainable).toBeLessThan(result.parameters.total);
     expect(result.memory.moments).toBe(8 * result.parameters.trainable);
     expect(result.calibration!.secondsPerStep).toBeGreaterThan(0);
+    const { stepBytes, peakBytes } = result.predicted;
+    expect(stepBytes).toBeGreaterThan(4 * result.parameters.trainable); // the gradients at least
+    expect(peakBytes).toBeGreaterThan(stepBytes + result.memory.weights);
     expect(existsSync(config.output)).toBe(false);
   });
 });
