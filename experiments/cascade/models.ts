@@ -4,6 +4,7 @@ import type { Config } from '../../src/config/schema.js';
 import { decode } from '../../src/data/ffmpeg.js';
 import { type Frames, sliceFrames, writeUnit } from '../../src/data/frames.js';
 import { openManifest } from '../../src/data/index.js';
+import { PURPOSE, permutation } from '../../src/data/random.js';
 import { type AnyScheduler, loadScheduler, schedulerFromConfig, videoBytes } from '../../src/diffusion/index.js';
 import { type Tensor, tf } from '../../src/engine/index.js';
 import { InputError } from '../../src/errors.js';
@@ -53,15 +54,16 @@ export interface HeldOutClip {
   truth: Frames;
 }
 
-/** `count` clips spread over a held-out set, the first `frames` frames of each at `fps`, reduced to width × height. */
+/** `count` clips of a held-out set, drawn the same way every time, the first `frames` frames of each at `fps`, reduced to width × height. */
 export async function readClips(
   source: string,
   count: number,
   { frames, fps, width, height }: { frames: number; fps: number; width: number; height: number },
 ): Promise<HeldOutClip[]> {
   const { entries } = await openManifest(source);
-  const step = entries.length / Math.min(count, entries.length);
-  const chosen = Array.from({ length: Math.min(count, entries.length) }, (_, i) => entries[Math.floor(i * step)]!);
+  // Drawn, not taken at even distances: the combinations of a shapes dataset take turns.
+  const order = permutation(entries.length, 0, PURPOSE.permutation);
+  const chosen = Array.from(order.slice(0, count), index => entries[index]!);
   const clips: HeldOutClip[] = [];
   for (const { id, caption, path: file } of chosen) {
     const truth = sliceFrames(await decode(file, { size: { width, height }, fps }), 0, frames);

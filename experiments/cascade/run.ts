@@ -1,6 +1,6 @@
 /**
  * Does each stage of the tiny cascade do better than what needs no network, and does the whole follow its prompts?
- *   npx tsx experiments/cascade/run.ts --models runs --data data/shapes-128 [--stages interp,sr1,sr2,all] [--clips 16] [--prompts 8] [--out DIR]
+ *   npx tsx experiments/cascade/run.ts --models runs --data data/shapes-128 [--stages interp,sr1,chain,sr2,all] [--clips 16] [--prompts 8] [--out DIR]
  * `--models` holds tiny-base, tiny-interp, tiny-sr1 and tiny-sr2. Writes OUT/result.json and a picture for each stage.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -11,7 +11,15 @@ import { InputError } from '../../src/errors.js';
 import { samplePrompts } from '../../src/infer/sample.js';
 import { contactSheet } from '../../src/infer/video.js';
 import { checkSamples, type Sample } from '../prompt-following/check.js';
-import { measureInterp, measureSr1, measureSr2, type Score, type Shown, type StageResult } from './stages.js';
+import {
+  measureChain,
+  measureInterp,
+  measureSr1,
+  measureSr2,
+  type Score,
+  type Shown,
+  type StageResult,
+} from './stages.js';
 
 export interface CascadeOptions {
   /** Folder of the runs. */
@@ -42,7 +50,7 @@ export interface CascadeResult {
   whole?: WholeCascade;
 }
 
-const ALL = ['interp', 'sr1', 'sr2', 'all'];
+const ALL = ['interp', 'sr1', 'chain', 'sr2', 'all'];
 /** Clips shown in a picture. */
 const SHOWN = 3;
 
@@ -50,7 +58,7 @@ async function picture(file: string, shown: Shown[], baseline: string): Promise<
   const chosen = shown.slice(0, SHOWN);
   const rows = chosen.flatMap(clip => [clip.baseline, clip.sample, clip.truth]);
   const captions = chosen.flatMap(({ caption }) => [`${caption}: ${baseline}`, 'show1', 'truth']);
-  await contactSheet(file, rows, { captions, columns: 3, framesPerVideo: 4 });
+  await contactSheet(file, rows, { captions, columns: 3, framesPerVideo: 5 });
 }
 
 /** Measures the stages asked for; keeps the figures of others that `out/result.json` holds already. */
@@ -70,11 +78,13 @@ export async function runCascade(options: CascadeOptions): Promise<CascadeResult
   const measurements = {
     interp: [() => measureInterp(request('interp'), 1), () => measureInterp(request('interp'), 2)],
     sr1: [() => measureSr1(request('sr1'))],
+    chain: [() => measureChain(request('sr1'), path.join(models, 'tiny-interp'))],
     sr2: [() => measureSr2(request('sr2'))],
   };
-  for (const stage of ['interp', 'sr1', 'sr2'] as const) {
+  for (const stage of ['interp', 'sr1', 'chain', 'sr2'] as const) {
     if (!stages.includes(stage)) continue;
-    result.stages = result.stages.filter(one => one.stage !== stage);
+    const name = stage === 'chain' ? 'interp+sr1' : stage;
+    result.stages = result.stages.filter(one => one.stage !== name);
     for (const [i, run] of measurements[stage].entries()) {
       const { result: one, shown } = await run();
       result.stages.push(one);
@@ -144,7 +154,7 @@ async function main(): Promise<void> {
   });
   if (!values.models || !values.data) {
     throw new InputError(
-      'usage: run.ts --models RUNS --data SHAPES [--stages interp,sr1,sr2,all] [--clips 16] [--prompts 8] [--out DIR]',
+      'usage: run.ts --models RUNS --data SHAPES [--stages interp,sr1,chain,sr2,all] [--clips 16] [--prompts 8] [--out DIR]',
       {
         code: 'cascade.usage',
       },

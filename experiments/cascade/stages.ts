@@ -95,7 +95,7 @@ class Scores {
 
 /** What differs between the measurements. */
 interface Measurement {
-  stage: 'interp' | 'sr1' | 'sr2';
+  stage: 'interp' | 'sr1' | 'sr2' | 'interp+sr1';
   what: string;
   baseline: string;
   frames: number;
@@ -113,7 +113,7 @@ async function measure(
   { stage, what, baseline: name, frames, fps, size, counted, run }: Measurement,
 ): Promise<{ result: StageResult; shown: Shown[] }> {
   const clips = await readClips(data, count, { frames, fps, ...size });
-  const [ours, theirs] = [new Scores(stage === 'interp'), new Scores(stage === 'interp')];
+  const [ours, theirs] = [new Scores(stage.startsWith('interp')), new Scores(stage.startsWith('interp'))];
   const shown: Shown[] = [];
   for (const [i, clip] of clips.entries()) {
     const { sample, baseline } = await run(clip, 1000 + i);
@@ -217,6 +217,49 @@ export async function measureSr1(request: StageRequest) {
   } finally {
     sampler.dispose();
     model.dispose();
+  }
+}
+
+/**
+ * interp and sr1 one after the other, from small keyframes of held-out clips alone, against blending and bicubic enlargement one
+ * after the other: what of a stage's faults the next one makes worse.
+ * @param interpModel a run of stage interp; `request.model` is one of sr1
+ */
+export async function measureChain(request: StageRequest, interpModel: string) {
+  const [interp, sr1] = [await loadStage(interpModel, 'interp'), await loadStage(request.model, 'sr1')];
+  const [filler, enlarger] = [new InterpSampler(options(interp)), new Sr1Sampler(options(sr1))];
+  const { width, height, frames: windowFrames } = sr1.config.data;
+  const { scale, noiseLevel } = sr1.config.conditioning;
+  const frames = 29;
+  try {
+    return await measure(sr1, request, {
+      stage: 'interp+sr1',
+      what: `8 keyframes of ${width / scale}×${height / scale} to ${frames} frames of ${width}×${height}`,
+      baseline: 'blending, bicubic',
+      frames,
+      fps: FPS,
+      size: { width, height },
+      async run({ truth, caption }, seed) {
+        const { small } = await shrinkAndEnlarge(truth, scale); // [1, 29, h, w, 3]
+        const keyframes = tf.tidy(() => tf.gather(small, tf.range(0, frames, KEYFRAME_STEP, 'int32'), 1));
+        const filled = await withCaption(interp.text, caption, text =>
+          filler.sample({ ...common(interp, seed), ...text, keyframes }),
+        );
+        const window = { firstFrame: null, scale, windowFrames, noiseLevel: noiseLevel.sampling };
+        const sample = await withCaption(sr1.text, caption, text =>
+          enlarger.sample({ ...common(sr1, seed), ...text, ...window, video: filled }),
+        );
+        const blended = toTensor(blendKeyframes(await toFrames(small), KEYFRAME_STEP));
+        const baseline = await toFrames(await bicubicUpsample(blended, [height, width]));
+        tf.dispose([keyframes, filled, blended]);
+        return { sample: await toFrames(sample), baseline };
+      },
+    });
+  } finally {
+    filler.dispose();
+    enlarger.dispose();
+    interp.dispose();
+    sr1.dispose();
   }
 }
 
