@@ -28,7 +28,13 @@ const NAMES: Record<StageName | 'firstFrame', readonly string[]> = {
 type Part = keyof typeof NAMES;
 const PARTS = Object.keys(NAMES) as Part[];
 
-const isFolder = (dir: string) => statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true;
+function isFolder(dir: string): boolean {
+  try {
+    return statSync(dir).isDirectory();
+  } catch {
+    return false; // missing, or below a file
+  }
+}
 const isModel = (dir: string) =>
   ['config.yaml', 'state.json', 'unet/config.json'].some(file => existsSync(path.join(dir, file)));
 

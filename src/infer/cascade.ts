@@ -4,10 +4,10 @@
  */
 import path from 'node:path';
 import { type Precision, type Tensor, tf } from '../engine/index.js';
-import { InputError } from '../errors.js';
+import { InputError, WorkError } from '../errors.js';
 import { formatBytes } from '../format.js';
 import { type CascadeFolder, findCascade } from './cascade-folder.js';
-import { fingerprintOf, type HostVideo, keyOf, type StageCache } from './stage-cache.js';
+import { fingerprintOf, type HostVideo, keyOf, type StageCache, videoKey } from './stage-cache.js';
 import type { StageName } from './stage-names.js';
 import { inspectFirstFrame, inspectStage, openFirstFrame, openStage, type StageRunner } from './stage-runner.js';
 import {
@@ -88,7 +88,7 @@ export class Show1Pipeline {
     let shape = options.input;
     for (const [stage, model] of folder.stages) {
       const settings = stageSettings(stage, model, shape, options);
-      const width = await inspectStage(stage, model);
+      const width = await inspectStage(stage, model, settings, shape);
       plan.push({ stage, label: model.label, settings });
       users.push({ name: stage, folder: model, width, negative: settings.negative });
       shape = settings;
@@ -97,7 +97,7 @@ export class Show1Pipeline {
       users.push({
         name: 'firstFrame',
         folder: folder.firstFrame,
-        width: inspectFirstFrame(folder.firstFrame),
+        width: await inspectFirstFrame(folder.firstFrame),
         negative: '',
       });
     }
@@ -128,7 +128,7 @@ export class Show1Pipeline {
       });
       let videos: HostVideo[] | undefined = input && [...input];
       let keys = prompts.map((prompt, i) =>
-        keyOf([prompt, request.cleanCaptions ?? false, seeds[i], input && keyOf(Array.from(input[i]!.data))]),
+        keyOf([prompt, request.cleanCaptions ?? false, seeds[i], input && videoKey(input[i]!)]),
       );
       const stages: StageReport[] = [];
       for (const plan of this.plan) {
@@ -148,12 +148,14 @@ export class Show1Pipeline {
     const { firstFrame } = stage === 'sr1' ? this.folder : {};
     const { precision = model.config?.precision, compile = model.config?.compile } = this.options;
     const own = fingerprintOf(
-      ...[model, ...(firstFrame ? [firstFrame] : [])].flatMap(({ unet, root }) => [unet, path.join(root, 'scheduler')]),
-      path.join(model.root, 'vae'),
-      this.text.encoderOf(stage),
+      ...[model, ...(firstFrame ? [firstFrame] : [])].flatMap(({ unet, root }) => [
+        unet,
+        ...['scheduler', 'image_noising_scheduler', 'vae'].map(part => path.join(root, part)),
+      ]),
+      ...[stage, ...(firstFrame ? ['firstFrame'] : [])].flatMap(name => this.text.foldersOf(name)),
     );
     const keys = run.keys.map(key =>
-      keyOf([key, stage, own, settings, precision ?? 'fp32', firstFrame && FIRST_FRAME]),
+      keyOf([key, stage, own, settings, model.recipe?.maxTextLength, precision ?? 'fp32', firstFrame && FIRST_FRAME]),
     );
     const name = (i: number) => `${String(i).padStart(2, '0')}-${stage}`;
     const videos: (HostVideo | null)[] = await Promise.all(
@@ -215,7 +217,7 @@ export class Show1Pipeline {
             onStep: (done, total) =>
               progress(phase, (from + (chunk.length * done) / total) / todo.length, 1, done, total),
           });
-          const made = await toHost(result);
+          const made = await toHost(result, phase);
           for (const [k, i] of chunk.entries()) await keep(i, made[k]!);
         } finally {
           tf.dispose([context, unconditional, ...(input ? [input] : []), ...(firstFrame ? [firstFrame] : [])]);
@@ -290,10 +292,16 @@ function toTensor(videos: readonly HostVideo[]): Tensor {
 }
 
 /** [B, F, H, W, 3], taken over -> B videos */
-async function toHost(x: Tensor): Promise<HostVideo[]> {
+async function toHost(x: Tensor, phase: Phase): Promise<HostVideo[]> {
   const [B, ...shape] = x.shape as [number, ...HostVideo['shape']];
   const data = (await x.data()) as Float32Array;
   x.dispose();
+  if (!data.every(Number.isFinite)) {
+    throw new WorkError(
+      `stage ${phase} gave a video with values that are no numbers. Its weights hold some, or bfloat16 is too coarse for them: check the weight files, try --precision fp32.`,
+      { code: 'infer.not-finite', stage: phase },
+    );
+  }
   const size = data.length / B;
   return Array.from({ length: B }, (_, i) => ({ shape, data: data.slice(i * size, (i + 1) * size) }));
 }

@@ -45,7 +45,17 @@ export function checkParts(stage: StageName | 'firstFrame', { root }: ModelFolde
 export async function openScheduler(root: string, sampler?: SamplerName): Promise<AnyScheduler> {
   const dir = path.join(root, 'scheduler');
   const config = await readSchedulerConfig(dir);
-  return schedulerFromConfig(sampler ? samplerConfig(config, sampler) : config, dir);
+  try {
+    return schedulerFromConfig(sampler ? samplerConfig(config, sampler) : config, dir);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const where = message.includes(dir) ? '' : `${dir}: `;
+    throw new InputError(
+      `${where}${message}. Another sampler can be taken on its noise schedule with --sampler ddim, ddpm or dpmsolver++`,
+      { code: 'infer.scheduler', dir },
+      cause,
+    );
+  }
 }
 
 /** The schedule that a condition's noise is measured in: the folder's `image_noising_scheduler`, else Show-1's. */
@@ -53,5 +63,9 @@ export async function openNoisingSchedule(root: string): Promise<NoiseSchedule> 
   const dir = path.join(root, 'image_noising_scheduler');
   if (!existsSync(dir)) return noiseSchedule({ betaSchedule: 'squaredcos_cap_v2' });
   const { _class_name: _, ...config } = await readSchedulerConfig(dir);
-  return DDPMScheduler.fromConfig(config).schedule;
+  try {
+    return DDPMScheduler.fromConfig(config).schedule;
+  } catch (cause) {
+    throw new InputError(`${dir}: ${(cause as Error).message}`, { code: 'infer.noising-schedule', dir }, cause);
+  }
 }

@@ -56,7 +56,7 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
     ['batch', batch, 1],
     ['windows', batchWindows ?? 1, 1],
   ] as const) {
-    if (Number.isInteger(value) && value >= least) continue;
+    if (Number.isSafeInteger(value + prompts.length) && value >= least) continue;
     throw new InputError(`--${key} is ${value}; it must be a whole number from ${least}`, {
       code: 'infer.option',
       key,
@@ -84,7 +84,7 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
     );
   }
 
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const last = stages.at(-1)!;
   const samples: SampleResult['samples'] = prompts.map((prompt, i) => {
     const stem = `${String(i).padStart(2, '0')}-${slug(prompt)}`;
@@ -150,6 +150,18 @@ export async function samplePrompts(request: SampleRequest): Promise<SampleResul
     settings: { steps, guidance, frames, width, height, sampler },
     stages: reports,
   };
+}
+
+/** @throws InputError when the folder cannot be made */
+async function makeFolder(out: string): Promise<void> {
+  try {
+    await mkdir(out, { recursive: true });
+  } catch (cause) {
+    throw new InputError(`--out ${JSON.stringify(out)}: the folder cannot be made: ${(cause as Error).message}`, {
+      code: 'infer.out',
+      out,
+    });
+  }
 }
 
 /** [F, H, W, 3] in about [-1, 1] -> 8-bit frames, as `tensorToVideo` rounds. */

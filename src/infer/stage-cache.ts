@@ -34,6 +34,12 @@ export function keyOf(parts: unknown): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
+/** The key of a video that was given. */
+export function videoKey({ shape, data }: HostVideo): string {
+  const hash = createHash('sha256').update(JSON.stringify(shape));
+  return hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest('hex');
+}
+
 /** `folder/NAME.safetensors` holds tensor `video` and its key. */
 export class StageCache {
   constructor(private readonly folder: string) {}
@@ -46,13 +52,17 @@ export class StageCache {
   async read(name: string, key: string): Promise<HostVideo | null> {
     const file = this.file(name);
     if (!existsSync(file)) return null;
-    const reader = openSafetensors(file);
     try {
-      if (reader.metadata.key !== key) return null;
-      const shape = reader.info('video').shape as HostVideo['shape'];
-      return { shape, data: (await reader.read('video')) as Float32Array };
-    } finally {
-      reader.close();
+      const reader = openSafetensors(file);
+      try {
+        if (reader.metadata.key !== key) return null;
+        const shape = reader.info('video').shape as HostVideo['shape'];
+        return { shape, data: (await reader.read('video')) as Float32Array };
+      } finally {
+        reader.close();
+      }
+    } catch {
+      return null; // damaged: the stage is simply run again
     }
   }
 

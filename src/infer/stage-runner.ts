@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Precision, Tensor } from '../engine/index.js';
 import { InputError } from '../errors.js';
 import { UNet2DConditionModel } from '../models/unet2d/index.js';
+import { sizeMultiple } from '../models/unet3d/check-inputs.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { AutoencoderKL } from '../models/vae/index.js';
 import { BaseSampler } from './base.js';
@@ -14,7 +15,7 @@ import { checkParts, openNoisingSchedule, openScheduler } from './pipeline-parts
 import { Sr1Sampler } from './sr1.js';
 import { Sr2Sampler } from './sr2.js';
 import type { StageName } from './stage-names.js';
-import { FIRST_FRAME, type StageSettings } from './stage-settings.js';
+import { FIRST_FRAME, type StageSettings, type VideoShape } from './stage-settings.js';
 import { stepSize } from './step-size.js';
 
 type Passed = 'text' | 'unconditional' | 'seeds' | 'onStep' | 'checkpoint' | 'noise' | 'observe';
@@ -43,13 +44,20 @@ export function textWidth({ config }: UNet3DConditionModel | UNet2DConditionMode
 }
 
 /**
- * Checks all that a stage will load: parts, configs, names and shapes of every weight. Nothing is read or allocated.
+ * Checks all that a stage will load and do: parts, configs, names and shapes of every weight, sizes, steps. Nothing is read
+ * or allocated.
  * @returns the width of the text embeddings that its UNet takes
  * @throws InputError for the first thing that is missing or does not fit
  */
-export async function inspectStage(stage: StageName, folder: ModelFolder): Promise<number> {
+export async function inspectStage(
+  stage: StageName,
+  folder: ModelFolder,
+  settings: StageSettings,
+  input?: VideoShape,
+): Promise<number> {
   checkParts(stage, folder);
-  await openScheduler(folder.root, 'ddim'); // readable; the sampler itself is chosen later
+  await checkSteps(folder.root, settings);
+  if (stage === 'sr1') await openNoisingSchedule(folder.root);
   const unet = UNet3DConditionModel.inspect(folder.unet);
   if (unet.config.inChannels !== CHANNELS[stage]) {
     throw new InputError(
@@ -57,13 +65,49 @@ export async function inspectStage(stage: StageName, folder: ModelFolder): Promi
       { code: 'infer.channels', stage, channels: unet.config.inChannels },
     );
   }
-  if (stage === 'sr2') AutoencoderKL.inspect(path.join(folder.root, 'vae'));
+  const vae = stage === 'sr2' ? AutoencoderKL.inspect(path.join(folder.root, 'vae')) : undefined;
+  checkGeometry(stage, settings, input, vae?.downsampleFactor ?? sizeMultiple(unet.config));
   return textWidth(unet);
 }
 
+/** Opens the scheduler that the stage will use and sets its steps. @throws InputError where they do not fit */
+async function checkSteps(root: string, { sampler, steps }: Pick<StageSettings, 'sampler' | 'steps'>): Promise<void> {
+  (await openScheduler(root, sampler)).setTimesteps(steps);
+}
+
+/** Sizes and numbers that the stage cannot work on, named by the options that set them. */
+function checkGeometry(
+  stage: StageName,
+  { width, height, steps, strength = 1 }: StageSettings,
+  input: VideoShape | undefined,
+  multiple: number,
+): void {
+  const options = { base: '--width and --height', sr2: '--final-width and --final-height' }[stage as 'base' | 'sr2'];
+  if (width % multiple || height % multiple) {
+    throw new InputError(
+      `stage ${stage} would make frames of ${width}×${height}; its network needs multiples of ${multiple}: change ${options ?? "the size of base's video (--width and --height)"}`,
+      { code: 'infer.size', stage, width, height, multiple },
+    );
+  }
+  if (stage === 'interp' && input && input.frames < 2) {
+    throw new InputError(
+      `stage interp fills the time between keyframes, but gets ${input.frames}; two are the least: change --frames`,
+      { code: 'infer.interp-frames', frames: input.frames },
+    );
+  }
+  if (stage === 'sr2' && Math.floor(steps * strength) < 1) {
+    throw new InputError(
+      `stage sr2 takes the last ${strength} of ${steps} steps, which is none: raise --steps (sr2=…) or --strength`,
+      { code: 'infer.strength', steps, strength },
+    );
+  }
+}
+
 /** The same for the first frame's image model. */
-export function inspectFirstFrame(folder: ModelFolder): number {
+export async function inspectFirstFrame(folder: ModelFolder): Promise<number> {
   checkParts('firstFrame', folder);
+  await checkSteps(folder.root, FIRST_FRAME);
+  await openNoisingSchedule(folder.root);
   const unet = UNet2DConditionModel.inspect(folder.unet);
   if (unet.config.inChannels !== 6) {
     throw new InputError(

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type Tensor, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
-import { type TextFolders, textFolders } from '../models/text/folders.js';
+import { type TextFolders, type TextLocation, textFolders } from '../models/text/folders.js';
 import { TextConditioner } from '../models/text/index.js';
 import { inspectTextEncoder, textFamily } from '../models/text/open-encoder.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
@@ -71,7 +71,7 @@ function assign(users: readonly TextUser[]): Encoder[] {
     const own = [root, ...(config?.model.pretrained ? [config.model.pretrained] : [])];
     const isLatent = (one: TextUser) => one.name === 'sr2';
     const others = users.filter(one => isLatent(one) === isLatent(user)).map(({ folder }) => folder.root);
-    const folders = textFolders([...own, ...others], config?.model.textEncoder);
+    const folders = findFolders(user.name, [...new Set([...own, ...others])], config?.model.textEncoder);
     const maxLength = recipe?.maxTextLength;
     const key = `${identity(folders)} ${maxLength ?? ''}`;
     const encoder = encoders.get(key) ?? { folders, maxLength, users: [] };
@@ -79,6 +79,20 @@ function assign(users: readonly TextUser[]): Encoder[] {
     encoders.set(key, encoder);
   }
   return [...encoders.values()];
+}
+
+/** `textFolders` with a message for people who sample. */
+function findFolders(stage: string, roots: string[], location: TextLocation | undefined): TextFolders {
+  try {
+    return textFolders(roots, location);
+  } catch (cause) {
+    if ((cause as InputError).code !== 'text.not-found') throw cause;
+    throw new InputError(
+      `stage ${stage} has no text encoder: looked for text_encoder/config.json in ${roots.join(', ')}. Copy text_encoder/ and tokenizer/ of the released pipeline into one of them.`,
+      { code: 'text.not-found', stage, looked: roots },
+      cause,
+    );
+  }
 }
 
 /** The text encoders of a cascade. */
@@ -137,9 +151,10 @@ export class CascadeText {
     return result;
   }
 
-  /** Folder of the encoder that serves a user. */
-  encoderOf(name: string): string {
-    return this.encoders.find(({ users }) => users.some(user => user.name === name))!.folders.encoder;
+  /** Folders of the encoder and the tokenizer that serve a user. */
+  foldersOf(name: string): string[] {
+    const { encoder, tokenizer } = this.encoders.find(({ users }) => users.some(user => user.name === name))!.folders;
+    return [encoder, tokenizer];
   }
 
   /** Drops the embeddings. */

@@ -10,6 +10,7 @@ import { findCascade } from '../../src/infer/cascade-folder.js';
 import { type SampleRequest, samplePrompts } from '../../src/infer/sample.js';
 import { STAGES } from '../../src/infer/stage-names.js';
 import { writeVideo } from '../../src/infer/video.js';
+import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
 import { writeTinyCascade } from '../helpers/tiny-cascade.js';
 
@@ -126,6 +127,12 @@ describe('before any long work', () => {
   const weights = (dir: string, stage: string, part = 'unet') =>
     path.join(dir, stage, part, 'diffusion_pytorch_model.safetensors');
 
+  const edit = async (dir: string, part: string, changes: Record<string, unknown>) => {
+    const file = path.join(dir, part, 'scheduler_config.json');
+    const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify({ ...config, ...changes }));
+  };
+
   const CASES: [string, (dir: string) => Promise<void>, RegExp][] = [
     ['a missing stage', dir => rm(path.join(dir, 'sr1'), { recursive: true }), /lacks sr1 .*found base, interp, sr2/],
     [
@@ -175,7 +182,26 @@ describe('before any long work', () => {
       },
       /of another shape:\n.*attn2.to_k.weight: the model has \[\d+,48\]/,
     ],
-    ['no text encoder', dir => rm(path.join(dir, 'base/text_encoder'), { recursive: true }), /text/],
+    [
+      'no text encoder',
+      dir => rm(path.join(dir, 'base/text_encoder'), { recursive: true }),
+      /stage base has no text encoder: looked for/,
+    ],
+    [
+      'an unknown scheduler of a later stage',
+      dir => edit(dir, 'sr2/scheduler', { _class_name: 'PNDMScheduler' }),
+      /sr2.scheduler.*PNDMScheduler.*--sampler/s,
+    ],
+    [
+      'a broken noising schedule',
+      dir => edit(dir, 'sr1/image_noising_scheduler', { beta_schedule: 'foo' }),
+      /image_noising_scheduler: .*beta_schedule is "foo"/,
+    ],
+    [
+      'a broken schedule of the first frame',
+      dir => edit(dir, 'IF-II-L-v1.0/scheduler', { beta_schedule: 'foo' }),
+      /IF-II-L-v1.0.scheduler/,
+    ],
   ];
   it.each(CASES)('names %s', async (_, change, message) => {
     const { request, asked } = await broken(change);
@@ -190,6 +216,45 @@ describe('before any long work', () => {
     await expect(ask('x', { model: 'stage9=x' })).rejects.toThrow(/"stage9" is no stage/);
     await expect(ask('x', { strength: 0 })).rejects.toThrow(/strength is 0; it must be above 0/);
     await expect(ask('x', { steps: { sr2: 0.5 } })).rejects.toThrow(/stage sr2: steps is 0.5/);
+    await expect(ask('x', { steps: 1 })).rejects.toThrow(/stage sr2 takes the last 0.8 of 1 steps, which is none/);
+    await expect(ask('x', { steps: 1001 })).rejects.toThrow(/inference steps is 1001; it must be .* 1 to 1000/);
+    await expect(ask('x', { finalWidth: 21 })).rejects.toThrow(
+      /stage sr2 would make frames of 21×40; .* multiples of 2: change --final-width/,
+    );
+    await expect(ask('x', { width: 7 })).rejects.toThrow(
+      /stage base would make frames of 7×8; .* change --width and --height/,
+    );
+    await expect(ask('x', { frames: 1 })).rejects.toThrow(/interp fills the time between keyframes, but gets 1/);
+    await expect(ask('x', { seed: 2 ** 53 })).rejects.toThrow(/--seed is 9007199254740992/);
+    await writeFile(path.join(root, 'a-file'), '');
+    await expect(ask('a-file', { stages: ['base'] })).rejects.toThrow(/--out .* the folder cannot be made/);
+  });
+});
+
+describe('what goes wrong on the way', () => {
+  it('stops at values that are no numbers instead of making a video of them', async () => {
+    const dir = await mkdtemp(path.join(root, 'nan-'));
+    await cp(models, dir, { recursive: true });
+    const unet = await UNet3DConditionModel.fromPretrained(path.join(dir, 'base/unet'));
+    tf.tidy(() => {
+      const bias = unet.parameters().get('conv_out.bias')!;
+      bias.assign(tf.fill(bias.shape, Number.NaN));
+    });
+    await unet.savePretrained(path.join(dir, 'base/unet'));
+    unet.dispose();
+    await expect(ask('nan', { model: dir, stages: ['base'], keepStages: true })).rejects.toThrow(
+      /stage base gave a video with values that are no numbers/,
+    );
+    expect(existsSync(path.join(root, 'nan/stages/00-base.safetensors'))).toBe(false);
+  });
+
+  it('runs a stage again whose kept file is damaged', async () => {
+    await ask('damaged', { stages: ['base'], keepStages: true });
+    const file = path.join(root, 'damaged/stages/00-base.safetensors');
+    const before = await readFile(file);
+    await truncate(file, 100);
+    await ask('damaged', { stages: ['base'], keepStages: true });
+    expect((await readFile(file)).equals(before)).toBe(true);
   });
 });
 

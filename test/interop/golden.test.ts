@@ -8,6 +8,7 @@
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Show1Pipeline } from '../../src/infer/cascade.js';
 import { CLIPTextModel } from '../../src/models/text/index.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
 import { AutoencoderKL } from '../../src/models/vae/index.js';
@@ -15,7 +16,7 @@ import { type TensorEntry, writeSafetensors } from '../../src/models/weights/saf
 import { hashWeight } from '../helpers/hash-weights.js';
 import { tempFolder } from '../models/weights/files.js';
 import { readReport, readTensors } from './python.js';
-import { replayVideo, tokensOf } from './replay.js';
+import { replayVideo, sampleVideo, tokensOf } from './replay.js';
 
 const GOLDEN = join(import.meta.dirname, 'golden');
 type Parameters = Record<string, { file: string; tensors: Record<string, number[]> }>;
@@ -54,6 +55,29 @@ describe('a folder of diffusers 0.19.3', () => {
       'out.unet_outputs',
       'out.video',
     ]);
+  });
+
+  it('is what Show1Pipeline samples from', async () => {
+    const dir = await folder();
+    const { steps, guidance, strength } = report.cases.ddim;
+    const [, frames, height, width] = recorded.get('in.video')!.shape as [number, number, number, number];
+    const sizes = { input: { frames, height, width, fps: 8 }, finalHeight: 16, finalWidth: 24 };
+    const options = { models: [dir], stages: ['sr2'] as const, steps, guidance, strength, ...sizes };
+    const pipeline = await Show1Pipeline.open(options);
+    expect(pipeline.plan[0]!.settings.negative).toBe(report.negative); // Show-1's own
+    const data = Float32Array.from(recorded.get('in.video')!.data);
+    const input = [{ shape: [frames, height, width, 3] as [number, number, number, number], data }];
+    const { videos } = await pipeline.generate({ prompts: [report.prompt], seeds: [5], input });
+    expect(videos[0]!.shape).toEqual([frames, 16, 24, 3]);
+    const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a).reduce((most, x, k) => Math.max(most, Math.abs(x - b[k]!)), 0);
+    const [same, other] = [
+      await sampleVideo(dir, recorded, report.cases.ddim, report, 5),
+      await sampleVideo(dir, recorded, report.cases.ddim, report, 6),
+    ];
+    expect(same.data).toHaveLength(videos[0]!.data.length);
+    expect(largest(videos[0]!.data, same.data)).toBeLessThan(1e-4);
+    expect(largest(videos[0]!.data, other.data)).toBeGreaterThan(0.1);
   });
 
   it.each([

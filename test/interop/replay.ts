@@ -1,7 +1,7 @@
 /** A run of Python's VideoToVideoSDPipeline replayed on the way that `show1 sample` goes, with the noise Python drew. */
-import { tf } from '../../src/engine/index.js';
+import { type Tensor, tf } from '../../src/engine/index.js';
 import { findCascade } from '../../src/infer/cascade-folder.js';
-import { inspectStage, openStage } from '../../src/infer/stage-runner.js';
+import { inspectStage, openStage, type StageCall, type StageRunner } from '../../src/infer/stage-runner.js';
 import { stageSettings } from '../../src/infer/stage-settings.js';
 import { CascadeText } from '../../src/infer/stage-text.js';
 import { Tokenizer } from '../../src/models/text/index.js';
@@ -43,47 +43,77 @@ export function compareAll(
   return { misses, errors };
 }
 
-/** @param io `in.video`, the noise and everything that Python made of them */
-export async function replayVideo(
+interface Prompts {
+  prompt: string;
+  negative: string;
+}
+
+/** Opens the folder as stage sr2 and runs it on `in.video`; `use` gets what a call needs but its random numbers. */
+async function withStage<T>(
   dir: string,
   io: ReadonlyMap<string, TensorValue>,
   { steps, strength, guidance }: VideoRun,
-  { prompt, negative }: { prompt: string; negative: string },
-): Promise<Replayed> {
+  { prompt, negative }: Prompts,
+  use: (run: StageRunner['run'], call: Omit<StageCall, 'seeds'>) => Promise<T>,
+): Promise<T> {
   const model = (await findCascade([dir], ['sr2'])).stages.get('sr2')!;
   const [, F, h, w] = io.get('in.video')!.shape as [number, number, number, number];
   const [, H, W] = io.get('in.frames')!.shape as [number, number, number];
   const input = { frames: F, height: h, width: w, fps: 8 };
   const overrides = { steps, strength, guidance, negative, finalHeight: H, finalWidth: W };
   const settings = stageSettings('sr2', model, input, overrides);
-  const width = await inspectStage('sr2', model);
+  const width = await inspectStage('sr2', model, settings, input);
   const cascadeText = new CascadeText([{ name: 'sr2', folder: model, width, negative }]);
-  const text = (await cascadeText.encode([prompt])).get('sr2')!;
-  const recorded = new Recorder();
+  const embeddings = (await cascadeText.encode([prompt])).get('sr2')!;
+  const [text, unconditional] = [embeddings.batch([prompt]), embeddings.batch([negative])];
+  const video = readTensor(io, 'in.video');
   const runner = await openStage('sr2', model, { settings });
-  const value = (x: ReturnType<typeof text.batch>) =>
-    tf.tidy(() => hostValue(toChannelsFirst(x)) as never) as TensorValue;
   try {
-    const [given, unconditional] = [text.batch([prompt]), text.batch([negative])];
-    const video = readTensor(io, 'in.video');
-    const result = await runner.run({
-      text: given,
-      unconditional,
-      input: video,
-      seeds: [0], // all noise is recorded
-      noise: recordedNoise({ io, name: dir }),
-      observe: step => recorded.add(step),
-    });
-    const actual = recorded.values();
-    actual.set('out.prompt_embeds', value(given));
-    actual.set('out.negative_prompt_embeds', value(unconditional));
-    actual.set('out.video', value(result));
-    tf.dispose([given, unconditional, video, result]);
-    return compareAll(actual, io);
+    return await use(call => runner.run(call), { text, unconditional, input: video });
   } finally {
     runner.close();
     cascadeText.forget();
+    tf.dispose([text, unconditional, video]);
   }
+}
+
+const value = (x: Tensor) => tf.tidy(() => hostValue(toChannelsFirst(x)) as never) as TensorValue;
+
+/** @param io `in.video`, the noise and everything that Python made of them */
+export async function replayVideo(
+  dir: string,
+  io: ReadonlyMap<string, TensorValue>,
+  run: VideoRun,
+  prompts: Prompts,
+): Promise<Replayed> {
+  const recorded = new Recorder();
+  return withStage(dir, io, run, prompts, async (sample, call) => {
+    const noise = recordedNoise({ io, name: dir });
+    const seeds = [0]; // unused: all noise is recorded
+    const result = await sample({ ...call, seeds, noise, observe: step => recorded.add(step) });
+    const actual = recorded.values();
+    actual.set('out.prompt_embeds', value(call.text));
+    actual.set('out.negative_prompt_embeds', value(call.unconditional));
+    actual.set('out.video', value(result));
+    result.dispose();
+    return compareAll(actual, io);
+  });
+}
+
+/** The same with random numbers of ours: the video, [1, F, H, W, 3]. */
+export async function sampleVideo(
+  dir: string,
+  io: ReadonlyMap<string, TensorValue>,
+  run: VideoRun,
+  prompts: Prompts,
+  seed: number,
+): Promise<TensorValue> {
+  return withStage(dir, io, run, prompts, async (sample, call) => {
+    const result = await sample({ ...call, seeds: [seed] });
+    const video = hostValue(result);
+    result.dispose();
+    return video;
+  });
 }
 
 /** Ids of the folder's tokenizer, [texts, L], as `in.input_ids`. */

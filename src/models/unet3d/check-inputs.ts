@@ -30,10 +30,8 @@ export function checkInputs(
   if (text.rank !== 3 || text.shape[0] !== B || (!Array.isArray(width) && text.shape[2] !== width)) {
     fail('encoderHiddenStates', text.shape, `it must be [${B}, L, ${width}]`);
   }
-  // Convolutional samplers follow odd sizes; resnet samplers double and halve exactly.
-  const exact = config.upBlockTypes.slice(0, -1).some(type => UP_BLOCKS[type]!.sampler === 'resnet');
-  const multiple = 2 ** (config.blockOutChannels.length - 1);
-  if (exact && (H % multiple || W % multiple)) {
+  const multiple = sizeMultiple(config);
+  if (H % multiple || W % multiple) {
     fail(
       'sample',
       sample.shape,
@@ -49,4 +47,10 @@ export function checkInputs(
     );
   }
   if (!wanted && classLabels) fail('classLabels', classLabels.shape, 'the config has no class embedding');
+}
+
+/** What height and width must be multiples of. Convolutional samplers follow odd sizes; resnet samplers double and halve exactly. */
+export function sizeMultiple(config: UNet3DConfig): number {
+  const exact = config.upBlockTypes.slice(0, -1).some(type => UP_BLOCKS[type]!.sampler === 'resnet');
+  return exact ? 2 ** (config.blockOutChannels.length - 1) : 1;
 }

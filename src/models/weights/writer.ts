@@ -68,6 +68,15 @@ export async function writeShardedSafetensors(
   entries: Iterable<AnyEntry>,
   { maxShardBytes = 10e9, metadata = DEFAULT_METADATA, variant }: ShardOptions = {},
 ): Promise<string[]> {
+  if (variant !== undefined && !/^[\w-]+$/.test(variant)) {
+    throw new InputError(
+      `The variant ${JSON.stringify(variant)} becomes part of file names: letters, digits, _ and - only, as fp16.`,
+      {
+        code: 'weights.variant',
+        variant,
+      },
+    );
+  }
   const shards = split(place(entries), maxShardBytes);
   const digits = (n: number) => String(n).padStart(5, '0');
   const base = variant ? `${stem}.${variant}` : stem;
