@@ -6,6 +6,8 @@ A watchdog ends the process before it takes more than the limit, and the row the
 """
 import argparse, gzip, json, os, platform, resource, sys, threading, time
 
+sys.path.pop(0)  # this file's folder, where `import torch` would find this file
+
 SIZES = {  # frames, height, width, channels of the network's input, width of the text
     'base': (8, 40, 64, 3, 4096),
     'interp': (5, 40, 64, 7, 4096),
