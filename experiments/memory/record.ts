@@ -24,14 +24,16 @@ export interface Measured {
 }
 
 /** Prints a measurement and puts it into `file`, if given. */
-export function record(file: string | undefined, measured: Measured, machine: object): void {
+export function record(file: string | undefined, values: Partial<Measured>, machine: object): void {
+  const old =
+    file && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { rows: Measured[] }) : { rows: [] };
+  const key = (row: Partial<Measured>) => `${row.stage} ${row.side} ${row.precision}`;
+  const measured = { ...old.rows.find(row => key(row) === key(values)), ...values } as Measured;
   const { stage, side, precision, predictedBytes, peakBytes, seconds, cpuSeconds } = measured;
   const bytes = (n: number | null | undefined) => (n == null ? '-' : formatBytes(n));
   const time = seconds === undefined ? '' : `, ${seconds.toFixed(1)} s (${cpuSeconds?.toFixed(1)} s of processor time)`;
   console.log(`${stage} ${side} ${precision}: peak ${bytes(peakBytes)}, predicted ${bytes(predictedBytes)}${time}`);
   if (!file) return;
-  const old = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { rows: Measured[] }) : { rows: [] };
-  const key = (row: Measured) => `${row.stage} ${row.side} ${row.precision}`;
   const rows = [...old.rows.filter(row => key(row) !== key(measured)), measured];
   writeFileSync(file, `${JSON.stringify({ ...old, machine, rows }, null, 2)}\n`);
 }

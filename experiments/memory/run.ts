@@ -11,6 +11,7 @@ import { type Precision, randomNormal, rngKey, type Tensor, tf } from '../../src
 import { readMemory, readProcessor } from '../../src/engine/machine.js';
 import { Denoiser } from '../../src/infer/denoise.js';
 import { seededNoise } from '../../src/infer/noise.js';
+import { predictPeak } from '../../src/infer/plan.js';
 import type { Block } from '../../src/models/layers/index.js';
 import { VideoCodec } from '../../src/models/vae/index.js';
 import { type Measured, record } from './record.js';
@@ -35,6 +36,8 @@ const { values } = parseArgs({
     precision: { type: 'string', default: 'fp32' },
     out: { type: 'string' },
     steps: { type: 'string', default: '1' },
+    /** Only what the plan says; a row that is there keeps its measurements. */
+    predict: { type: 'boolean', default: false },
     child: { type: 'boolean', default: false },
   },
 });
@@ -118,15 +121,16 @@ function vaeWork(stage: VaeStage, precision: Precision): Work {
   };
 }
 
-async function measure(stage: Stage, precision: Precision): Promise<Measured> {
+async function measure(stage: Stage, precision: Precision): Promise<Partial<Measured>> {
   const base = rss();
   const isVae = (VAE_STAGES as readonly Stage[]).includes(stage);
   const { model, activations, prepare } = isVae
     ? vaeWork(stage as VaeStage, precision)
     : unetWork(stage as UnetStage, precision);
   const traced = rss();
-  const weights = 4 * model.countParams();
-  const predicted = traced + weights + activations;
+  const predicted = predictPeak(traced, [model], activations);
+  if (values.predict)
+    return { stage, side: 'show1', precision, parameters: model.countParams(), predictedBytes: predicted };
   const { available } = readMemory();
   if (available < predicted + SPARE) {
     const needs = ((predicted + SPARE) / GB).toFixed(1);
@@ -170,7 +174,7 @@ else {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (status !== 0) process.exit(status ?? 1);
-  const measured = JSON.parse(stdout) as Measured;
+  const measured = JSON.parse(stdout) as Partial<Measured>;
   const { model: processor, threads } = readProcessor();
   record(values.out, measured, { processor, threads, node: process.version });
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { AnyScheduler } from '../diffusion/index.js';
 import type { Precision } from '../engine/index.js';
 import { readMemory } from '../engine/machine.js';
+import type { Block } from '../models/layers/index.js';
 import { CLIPTextModel, T5EncoderModel, textFolders } from '../models/text/index.js';
 import { STREAM_ABOVE_BYTES, textFamily } from '../models/text/open-encoder.js';
 import { UNet2DConditionModel } from '../models/unet2d/index.js';
@@ -49,7 +50,7 @@ export interface StageMemory {
   activationBytes: number;
   /** The three passes of which `activationBytes` is the largest; encode and decode include the videos around them. */
   passes: { step: number; encode?: number; decode?: number };
-  /** Program, weights and activations. */
+  /** Program, weights and activations, with what allocating them loses; see `predictPeak`. */
   peakBytes: number;
 }
 
@@ -72,6 +73,27 @@ export interface SamplingPlan {
   /** Memory that is free here, for comparison. */
   availableBytes: number;
   fits: boolean;
+}
+
+/**
+ * Of what is alive in a step, what TensorFlow's allocator takes for it: it hands out pieces of its pool that may be up to
+ * 128 MB larger than asked for. Fitted to the full-size stages of experiments/memory (1.3 to 1.4).
+ */
+const POOL_FACTOR = 1.4;
+
+/** Copies of the largest weight that are alive while it is read or drawn, and laid out (measured there, too). */
+const LOADING_COPIES = 4;
+
+/**
+ * The peak of a process that loads models and runs their largest pass.
+ * @param programBytes what the process takes before
+ * @param activationBytes what is alive beside the weights (engine `estimate`)
+ */
+export function predictPeak(programBytes: number, models: readonly Block[], activationBytes: number): number {
+  const sizes = models.flatMap(model => [...model.parameters().values()].map(({ size }) => 4 * size));
+  const weights = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  const largest = sizes.reduce((most, bytes) => Math.max(most, bytes), 0);
+  return Math.round(programBytes + weights + LOADING_COPIES * largest + POOL_FACTOR * activationBytes);
 }
 
 /** What streaming a T5 holds beside its layers: the states of many prompts. */
@@ -115,7 +137,7 @@ function stageMemory({ name, unet, scheduler, size, codec }: PlannedStage, preci
   denoiser.dispose();
   const parameters = unet.countParams() + (codec?.vae.countParams() ?? 0);
   const activationBytes = Math.max(passes.step, passes.encode ?? 0, passes.decode ?? 0);
-  const peakBytes = program + 4 * parameters + activationBytes;
+  const peakBytes = predictPeak(program, [unet, ...(codec ? [codec.vae] : [])], activationBytes);
   return { name, sample: size.sample, parameters, weightBytes: 4 * parameters, activationBytes, passes, peakBytes };
 }
 

@@ -47,7 +47,7 @@ describe('planSampling', () => {
     const [stage] = stages;
     expect(stage!.parameters).toBe(1_411_233_860 + 83_653_863);
     expect(stage!.weightBytes).toBe(4 * stage!.parameters);
-    expect(stage!.peakBytes).toBe(programBytes + stage!.weightBytes + stage!.activationBytes);
+    expect(stage!.peakBytes).toBeGreaterThan(programBytes + stage!.weightBytes + stage!.activationBytes);
     expect(peakBytes).toBe(stage!.peakBytes);
     expect(peakBytes).toBeLessThan(15 * GB);
     expect(stage!.activationBytes).toBeGreaterThan(4 * 58 * 40 * 72 * 2 * 2048); // the entry's feed-forward alone
