@@ -20,7 +20,10 @@ export abstract class OneStepScheduler<F extends typeof commonFields> extends Sc
     this.#custom = false;
   }
 
-  /** The timestep after `t` in sampling order: t - T//N whatever the spacing, or the next of a custom list; negative at the end. */
+  /**
+   * The timestep after `t` in sampling order: t - T//N whatever the spacing, or the next of a custom list; negative at the
+   * end. (DDPM of diffusers 0.32 and later takes the next one visited, which is another with linspace and trailing spacing.)
+   */
   previousTimestep(t: number): number {
     if (!this.#custom) return t - Math.floor(this.config.numTrainTimesteps / this.#steps);
     const index = this.timesteps.indexOf(t);

@@ -144,7 +144,10 @@ describe.skipIf(lacking)(`diffusers in Python${SKIPPED}`, () => {
   });
 
   describe('schedulers', () => {
-    /** Later diffusers walk otherwise: DDPM with linspace spacing, and Karras' levels, which lie between timesteps there. */
+    /**
+     * Later diffusers walk otherwise: DDPM with linspace spacing (0.32: to the next timestep visited, not T//N back), and
+     * Karras' levels (0.22: as they are, not those of the nearest timesteps).
+     */
     const CHANGED = ['ddpm-linspace', 'dpm-karras'];
 
     it('walk the same steps', async () => {
@@ -256,7 +259,7 @@ describe.skipIf(lacking)(`diffusers in Python${SKIPPED}`, () => {
       const defaults = Object.entries(report.defaults[name]!).filter(([key]) => key in config);
       const json = JSON.parse(JSON.stringify(config)) as Record<string, unknown>; // as null: -Infinity
       const wrong = defaults.filter(([key, theirs]) => JSON.stringify(json[key]) !== JSON.stringify(theirs));
-      // Since 0.25 the walk ends at σ = 0 where a config does not say; ours ends where that of 0.19.3 does.
+      // Since 0.26 the walk ends at σ = 0 where a config does not say; ours ends where that of 0.19.3 does.
       const changed = name === 'DPMSolverMultistepScheduler' && !isOld ? ['final_sigmas_type'] : [];
       expect(
         wrong.map(([key]) => key),

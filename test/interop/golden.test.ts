@@ -7,7 +7,7 @@
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Show1Pipeline } from '../../src/infer/cascade.js';
 import { CLIPTextModel } from '../../src/models/text/index.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
@@ -17,6 +17,8 @@ import { hashWeight } from '../helpers/hash-weights.js';
 import { tempFolder } from '../models/weights/files.js';
 import { readReport, readTensors } from './python.js';
 import { replayVideo, sampleVideo, tokensOf } from './replay.js';
+
+vi.setConfig({ testTimeout: 600_000 }); // seconds, but for a machine that does much else
 
 const GOLDEN = join(import.meta.dirname, 'golden');
 type Parameters = Record<string, { file: string; tensors: Record<string, number[]> }>;
