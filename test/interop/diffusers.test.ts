@@ -106,7 +106,7 @@ describe.skipIf(lacking)(`diffusers in Python${SKIPPED}`, () => {
     }) as [Tensor, Tensor];
     encoder.dispose();
     const folder = await findModel(dir, 'raw');
-    expect(inspectFirstFrame(folder)).toBe(text.shape[2]);
+    expect(await inspectFirstFrame(folder)).toBe(text.shape[2]);
     const settings = { steps, guidance, negative: '', frames: 1, fps: 1, ...size };
     const runner = await openFirstFrame(folder, { settings });
     const seen: number[] = [];
