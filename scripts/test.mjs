@@ -2,12 +2,15 @@
  * `npm test`: installs what a fresh clone lacks, builds the native binding if needed, runs vitest, and ends with the line
  * `N passed, N failed`. Arguments go to vitest; `--slow` runs test/slow instead of the rest.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureReady, ROOT } from './dependencies.mjs';
 import { countTests } from './test-report.mjs';
+import { watchedRun } from './watched-run.mjs';
+
+/** Longer than any file of tests takes on two busy cores. */
+const SILENCE_MINUTES = 8;
 
 /** @param {string[]} args */
 async function main(args) {
@@ -21,12 +24,24 @@ async function main(args) {
   const file = join(folder, 'report.json');
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
   const rest = args.filter(argument => argument !== '--slow');
-  const { status } = spawnSync(
-    process.execPath,
-    [vitest, 'run', ...config, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`, ...rest],
-    { cwd: ROOT, stdio: 'inherit' },
-  );
-  const exitCode = status ?? 1;
+  const command = [
+    vitest,
+    'run',
+    ...config,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+    ...rest,
+  ];
+  const run = () => watchedRun(process.execPath, command, { cwd: ROOT, silenceMs: SILENCE_MINUTES * 60e3 });
+  let { status: exitCode, silent } = await run();
+  if (silent) {
+    console.log(
+      `\nnothing was heard of the tests for ${SILENCE_MINUTES} minutes: stopped, and started again this once\n`,
+    );
+    ({ status: exitCode, silent } = await run());
+    if (silent) console.log('\nand again: a test hangs\n');
+  }
   let report;
   try {
     report = JSON.parse(readFileSync(file, 'utf8'));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { missingPackages } from '../../scripts/dependencies.mjs';
 import { countTests } from '../../scripts/test-report.mjs';
+import { watchedRun } from '../../scripts/watched-run.mjs';
 
 test('counts tests, broken files and crashes', () => {
   const file = (status: string, ...tests: string[]) => ({ status, assertionResults: tests.map(s => ({ status: s })) });
@@ -42,6 +43,14 @@ test('names packages that are missing or of another version', () => {
   put('c', '3.0.0');
   expect(missingPackages(root)).toEqual([]);
   rmSync(root, { recursive: true });
+});
+
+test('stops a command that is silent, and passes on what others say and how they end', async () => {
+  const run = (code: string, silenceMs: number) =>
+    watchedRun(process.execPath, ['-e', code], { cwd: tmpdir(), silenceMs });
+  expect(await run('setInterval(() => {}, 1000)', 500)).toMatchObject({ silent: true });
+  const talking = 'let n = 0; setInterval(() => { console.log("."); if (++n > 8) process.exit(3); }, 250)';
+  expect(await run(talking, 2000)).toEqual({ status: 3, silent: false });
 });
 
 test('this checkout has all its packages', () => {
