@@ -50,7 +50,7 @@ export const builder = (yargs: Argv) =>
     .option('guidance', {
       type: 'string',
       describe:
-        'Classifier-free guidance scale, 1 is none, for all stages or by stage; default: the run’s, else 9, 4, 7, 15',
+        'Classifier-free guidance scale, up to 1 is none, for all stages or by stage; default: the run’s, else 9, 4, 7, 15',
     })
     .option('sampler', {
       type: 'string',

@@ -41,7 +41,7 @@ export interface DenoiserOptions {
 export interface SamplingOptions {
   /** [B, L, D] */
   text: Tensor;
-  /** [B, L, D] or [1, L, D]: the empty prompt or a negative one; not used when `guidanceScale` is 1. */
+  /** [B, L, D] or [1, L, D]: the empty prompt or a negative one; not used when `guidanceScale` is 1 or less. */
   unconditional: Tensor;
   steps: number;
   guidanceScale: number;
@@ -139,7 +139,7 @@ export class Denoiser {
     } = request;
     const { scheduler } = this.options;
     const { timesteps = scheduler.timesteps, purpose = '' } = request;
-    const guided = guidanceScale !== 1;
+    const guided = guidanceScale > 1; // as diffusers: up to 1 there is none
     let x = request.start;
     const { shape } = x;
     const B = shape[0]!;

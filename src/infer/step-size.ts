@@ -20,7 +20,7 @@ export function stepSize(
   text: [number, number],
   latent: { factor: number; channels: number } = { factor: LATENT_FACTOR, channels: 4 },
 ): StepSize {
-  const common = { text, guided: guidance !== 1 };
+  const common = { text, guided: guidance > 1 };
   const window = Math.min(frames, windowFrames);
   switch (stage) {
     case 'base':
