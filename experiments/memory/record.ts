@@ -28,7 +28,8 @@ export function record(file: string | undefined, values: Partial<Measured>, mach
   const old =
     file && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { rows: Measured[] }) : { rows: [] };
   const key = (row: Partial<Measured>) => `${row.stage} ${row.side} ${row.precision}`;
-  const measured = { ...old.rows.find(row => key(row) === key(values)), ...values } as Measured;
+  const before = old.rows.find(row => key(row) === key(values));
+  const measured = { ...(values.peakBytes === undefined && before), ...values } as Measured; // a prediction alone adds to a row
   const { stage, side, precision, predictedBytes, peakBytes, seconds, cpuSeconds } = measured;
   const bytes = (n: number | null | undefined) => (n == null ? '-' : formatBytes(n));
   const time = seconds === undefined ? '' : `, ${seconds.toFixed(1)} s (${cpuSeconds?.toFixed(1)} s of processor time)`;
