@@ -3,7 +3,7 @@
  * colour of what stands out from the background, and the path of its centroid.
  */
 import type { Frames } from '../../src/data/frames.js';
-import { type Colour, type Direction, readPrompt } from '../../src/data/shapes-vocabulary.js';
+import { type Colour, type Direction, isCurve, readPrompt } from '../../src/data/shapes-vocabulary.js';
 
 export interface VideoMeasurement {
   /** Undefined where nothing stands out, or no colour has half of what does. */
@@ -202,7 +202,7 @@ export function measureVideo(video: Frames): VideoMeasurement {
  */
 export function checkVideo(video: Frames, prompt: string): VideoCheck {
   const { colour, direction } = readPrompt(prompt);
-  if (!colour || !direction) {
+  if (!colour || !direction || isCurve(direction)) {
     throw new Error(
       `prompt ${JSON.stringify(prompt)} must name one colour and one direction, as in "a red square moves up"`,
     );

@@ -43,6 +43,11 @@ function shapesOptions(yargs: Argv) {
       describe: 'Also: purple, cyan, orange, white',
     })
     .option('shapes', { type: 'string', default: 'square,circle', describe: 'Also: triangle, diamond' })
+    .option('directions', {
+      type: 'string',
+      default: 'left,right,up,down',
+      describe: 'Also: loop, zigzag (a motion for show1 finetune to learn)',
+    })
     .option('workers', { type: 'number', describe: 'ffmpeg processes at a time; default: cores' })
     .option('force', { type: 'boolean', default: false, describe: 'Replace train/ and heldout/ of another dataset' })
     .example('$0 data shapes data/shapes --clips 640', 'the dataset of the quickstart');
@@ -72,7 +77,7 @@ async function shapes(args: ArgsOf<typeof shapesOptions>): Promise<void> {
   const dataset = await withProgress('writing clips', args.quiet ?? false, onProgress =>
     writeShapes(args.out, {
       ...{ clips, seed, frames, fps, workers, force, ...parseSize(args.size), holdOut: args['hold-out'] },
-      ...{ colours: names(args.colours), shapes: names(args.shapes), onProgress },
+      ...{ colours: names(args.colours), shapes: names(args.shapes), directions: names(args.directions), onProgress },
     }),
   );
   const { folder, train, heldout, recipe, reused } = dataset;

@@ -1,6 +1,7 @@
 import { type Frames, frameBytes } from './frames.js';
 import { PURPOSE, type RandomStream, randomStream } from './random.js';
-import { COLOURS, type Combination, DIRECTIONS, type Shape } from './shapes-vocabulary.js';
+import { centreAt, describePath, type ShapePath } from './shapes-path.js';
+import { COLOURS, type Combination, type Shape } from './shapes-vocabulary.js';
 
 export const BACKGROUNDS = ['flat', 'gradient', 'noise'] as const;
 
@@ -11,14 +12,9 @@ export interface ClipSize {
 }
 
 /** Everything that a clip's pixels follow from. Lengths are in pixels, tones 0 … 1. */
-export interface ShapeClip extends Combination, ClipSize {
+export interface ShapeClip extends Combination, ClipSize, ShapePath {
   /** Half the extent of the shape. */
   radius: number;
-  /** Centre in the first and in the last frame. */
-  from: { x: number; y: number };
-  to: { x: number; y: number };
-  /** Distance as a share of the frame's side along the movement. */
-  travel: number;
   /** Brightness of the shape against its plain colour. */
   shade: number;
   background: {
@@ -33,8 +29,6 @@ export interface ShapeClip extends Combination, ClipSize {
   };
 }
 
-/** Least and most travel as a share of the frame: far enough to leave no doubt, near enough to stay in view. */
-const TRAVEL = [0.42, 0.62] as const;
 /** Half extents as a share of the frame's shorter side. */
 const RADIUS = [0.13, 0.22] as const;
 
@@ -46,25 +40,13 @@ export function describeClip(combination: Combination, size: ClipSize, seed: num
   const random = randomStream(seed, PURPOSE.shapes, index);
   const { width, height } = size;
   const radius = random.between(...RADIUS) * Math.min(width, height);
-  const { x: dx, y: dy } = DIRECTIONS[combination.direction];
-  const side = dx !== 0 ? width : height;
-  const travel = random.between(TRAVEL[0], Math.min(TRAVEL[1], 1 - (2 * radius) / side));
-  const path = travel * side;
-
-  // The whole path keeps the shape in view; it may start anywhere from where that is so.
-  const along = random.between(radius, side - radius - path);
-  const across = random.between(radius, (dx !== 0 ? height : width) - radius);
-  const [start, end] = dx + dy > 0 ? [along, along + path] : [along + path, along];
-  const at = (position: number): { x: number; y: number } =>
-    dx !== 0 ? { x: position, y: across } : { x: across, y: position };
+  const path = describePath(combination.direction, size, radius, random);
 
   return {
     ...combination,
     ...size,
     radius,
-    from: at(start),
-    to: at(end),
-    travel,
+    ...path,
     shade: random.between(0.85, 1.05),
     background: describeBackground(random),
   };
@@ -122,15 +104,14 @@ function coverage(clip: ShapeClip, centre: { x: number; y: number }, x: number, 
   return hits / (SAMPLES * SAMPLES);
 }
 
-/** Draws the clip, `[frames, height, width, 3]`: a shape at sub-pixel places on a still background, moving at an even speed. */
+/** Draws the clip, `[frames, height, width, 3]`: a shape at sub-pixel places on a still background, moving along its path. */
 export function renderClip(clip: ShapeClip): Frames {
-  const { width, height, frames, radius, from, to } = clip;
+  const { width, height, frames, radius } = clip;
   const background = renderBackground(clip);
   const colour = COLOURS[clip.colour].map(value => Math.min(255, value * clip.shade));
   const data = new Uint8Array(frames * frameBytes(clip));
   for (let f = 0; f < frames; f++) {
-    const t = frames === 1 ? 0 : f / (frames - 1);
-    const centre = { x: from.x + (to.x - from.x) * t, y: from.y + (to.y - from.y) * t };
+    const centre = centreAt(clip, frames === 1 ? 0 : f / (frames - 1));
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const near = Math.abs(x + 0.5 - centre.x) < radius + 1 && Math.abs(y + 0.5 - centre.y) < radius + 1;

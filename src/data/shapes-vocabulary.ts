@@ -25,20 +25,32 @@ export const DIRECTIONS = {
 } as const;
 export type Direction = keyof typeof DIRECTIONS;
 
+/** Movements that are no straight line (`shapes-path.ts`); datasets hold them only where they are asked for. */
+export const CURVES = {
+  loop: { words: 'in a loop' },
+  zigzag: { words: 'in a zigzag' },
+} as const;
+export type Curve = keyof typeof CURVES;
+export type Motion = Direction | Curve;
+
 /** What a clip shows and its caption says. */
 export interface Combination {
   colour: Colour;
   shape: Shape;
-  direction: Direction;
+  direction: Motion;
 }
 
 export const COLOUR_NAMES = Object.keys(COLOURS) as Colour[];
 export const DIRECTION_NAMES = Object.keys(DIRECTIONS) as Direction[];
+export const CURVE_NAMES = Object.keys(CURVES) as Curve[];
+export const MOTION_NAMES: readonly Motion[] = [...DIRECTION_NAMES, ...CURVE_NAMES];
 
-/** e.g. "a red square moves to the left", "an orange circle moves up". */
+export const isCurve = (motion: Motion): motion is Curve => motion in CURVES;
+
+/** e.g. "a red square moves to the left", "an orange circle moves up", "a blue square moves in a loop". */
 export function captionOf({ colour, shape, direction }: Combination): string {
   const article = /^[aeiou]/.test(colour) ? 'an' : 'a';
-  return `${article} ${colour} ${shape} moves ${DIRECTIONS[direction].words}`;
+  return `${article} ${colour} ${shape} moves ${{ ...DIRECTIONS, ...CURVES }[direction].words}`;
 }
 
 /** Colour, shape and direction named in a prompt; each undefined where the prompt names none, or more than one. */
@@ -48,14 +60,14 @@ export function readPrompt(prompt: string): Partial<Combination> {
     const found = names.filter(name => words.includes(name));
     return found.length === 1 ? found[0] : undefined;
   };
-  return { colour: only(COLOUR_NAMES), shape: only(SHAPES), direction: only(DIRECTION_NAMES) };
+  return { colour: only(COLOUR_NAMES), shape: only(SHAPES), direction: only(MOTION_NAMES) };
 }
 
 /** All combinations, colours first. */
 export function combinations(
   colours: readonly Colour[],
   shapes: readonly Shape[],
-  directions: readonly Direction[] = DIRECTION_NAMES,
+  directions: readonly Motion[] = DIRECTION_NAMES,
 ): Combination[] {
   return colours.flatMap(colour =>
     shapes.flatMap(shape => directions.map(direction => ({ colour, shape, direction }))),

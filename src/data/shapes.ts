@@ -15,7 +15,8 @@ import {
   checkNames,
   combinations,
   DIRECTION_NAMES,
-  type Direction,
+  MOTION_NAMES,
+  type Motion,
   SHAPES,
   type Shape,
 } from './shapes-vocabulary.js';
@@ -38,7 +39,7 @@ export interface ShapesOptions {
   colours?: readonly string[];
   /** Default square, circle. */
   shapes?: readonly string[];
-  /** Default left, right, up, down. */
+  /** Default left, right, up, down; also loop, zigzag. */
   directions?: readonly string[];
   /** ffmpeg children at a time; default: cores. */
   workers?: number;
@@ -55,7 +56,7 @@ export interface ShapesRecipe extends ClipSize {
   holdOut: number;
   colours: Colour[];
   shapes: Shape[];
-  directions: Direction[];
+  directions: Motion[];
 }
 
 export interface ShapesDataset {
@@ -103,7 +104,7 @@ function makeRecipe(options: ShapesOptions): ShapesRecipe {
   }
   const colours = checkNames('colour', options.colours ?? COLOUR_NAMES.slice(0, 4), COLOUR_NAMES);
   const shapes = checkNames('shape', options.shapes ?? SHAPES.slice(0, 2), SHAPES);
-  const directions = checkNames('direction', options.directions ?? DIRECTION_NAMES, DIRECTION_NAMES);
+  const directions = checkNames('direction', options.directions ?? DIRECTION_NAMES, MOTION_NAMES);
   const split = splitCombinations(combinations(colours, shapes, directions), options.holdOut, seed);
   return { clips, seed, width, height, frames, fps, holdOut: split.heldout.length, colours, shapes, directions };
 }

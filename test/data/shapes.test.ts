@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decode, probe } from '../../src/data/ffmpeg.js';
 import { openManifest } from '../../src/data/manifest.js';
 import { writeShapes } from '../../src/data/shapes.js';
+import { centreAt } from '../../src/data/shapes-path.js';
 import { BACKGROUNDS, describeClip, renderClip, type ShapeClip } from '../../src/data/shapes-render.js';
 import { splitCombinations } from '../../src/data/shapes-split.js';
 import {
@@ -14,6 +15,8 @@ import {
   combinations,
   DIRECTION_NAMES,
   DIRECTIONS,
+  type Direction,
+  type Motion,
   readPrompt,
   SHAPES,
 } from '../../src/data/shapes-vocabulary.js';
@@ -80,7 +83,7 @@ describe('a clip', () => {
 
   it('moves at least 40 % of the frame in its direction, in view all the time', () => {
     for (const clip of [...clips, describeClip(ALL[0]!, { width: 64, height: 40, frames: 8 }, 3, 1)]) {
-      const { x, y } = DIRECTIONS[clip.direction];
+      const { x, y } = DIRECTIONS[clip.direction as Direction];
       const [dx, dy] = [(clip.to.x - clip.from.x) / clip.width, (clip.to.y - clip.from.y) / clip.height];
       expect(x === 0 ? Math.abs(dx) : Math.abs(dy)).toBe(0);
       expect(dx * x + dy * y).toBeGreaterThanOrEqual(0.4);
@@ -243,5 +246,57 @@ describe('a dataset', () => {
   ])('%o is refused', async (options, message) => {
     expect((await failure(() => writeShapes(at('none'), options))).message).toMatch(message);
     expect(existsSync(at('none'))).toBe(false);
+  });
+});
+
+describe('a motion along a curve', () => {
+  const size = { width: 16, height: 24, frames: 8 };
+  const path = (direction: Motion, index: number) => {
+    const clip = describeClip({ colour: 'red', shape: 'square', direction }, size, 5, index);
+    return { clip, places: Array.from({ length: 8 }, (_, f) => centreAt(clip, f / 7)) };
+  };
+
+  it.each(['loop', 'zigzag'] as const)('%s stays in view, at every place and size', motion => {
+    for (let index = 0; index < 200; index++) {
+      const { clip, places } = path(motion, index);
+      for (const { x, y } of places) {
+        expect(x).toBeGreaterThanOrEqual(clip.radius - 1e-9);
+        expect(x).toBeLessThanOrEqual(16 - clip.radius + 1e-9);
+        expect(y).toBeGreaterThanOrEqual(clip.radius - 1e-9);
+        expect(y).toBeLessThanOrEqual(24 - clip.radius + 1e-9);
+      }
+    }
+  });
+
+  it('a loop goes round once, clockwise, from its top', () => {
+    const { clip, places } = path('loop', 1);
+    const centre = { x: clip.from.x, y: clip.from.y + (clip.travel * 16) / 2 };
+    for (const { x, y } of places)
+      expect(Math.hypot(x - centre.x, y - centre.y)).toBeCloseTo((clip.travel * 16) / 2, 9);
+    expect(places[0]).toEqual(clip.from);
+    expect(places[7]!.x).toBeCloseTo(clip.from.x, 9);
+    expect(places[2]!.x).toBeGreaterThan(centre.x); // y points down: right after the top is clockwise
+    expect(places[5]!.x).toBeLessThan(centre.x);
+  });
+
+  it('a zigzag runs to the right at an even speed, up and down between', () => {
+    const { places } = path('zigzag', 2);
+    const steps = places.slice(1).map(({ x }, i) => x - places[i]!.x);
+    for (const step of steps) expect(step).toBeCloseTo(steps[0]!, 9);
+    const heights = places.map(({ y }) => Math.round(100 * (places[0]!.y - y)));
+    const top = heights[1]!;
+    expect(top).toBeGreaterThan(0);
+    expect(heights.map(y => Math.round(y / top) + 0)).toEqual([0, 1, 0, -1, 0, 1, 0, -1]);
+  });
+
+  it('is captioned, read back, and made only on request', async () => {
+    const loops = combinations(['red', 'blue'], ['circle'], ['loop', 'zigzag']);
+    expect(loops.map(captionOf)).toContain('a blue circle moves in a zigzag');
+    for (const one of loops) expect(readPrompt(captionOf(one))).toEqual(one);
+    const made = await writeShapes(at('loops'), { clips: 4, holdOut: 0, directions: ['loop'], colours: ['red'] });
+    expect(made.recipe.directions).toEqual(['loop']);
+    await expect(writeShapes(at('spirals'), { clips: 4, directions: ['spiral'] })).rejects.toThrow(
+      /unknown direction "spiral"; there are left, right, up, down, loop, zigzag/,
+    );
   });
 });

@@ -7,7 +7,14 @@ import { decode, encode } from '../../src/data/ffmpeg.js';
 import type { Frames } from '../../src/data/frames.js';
 import { PURPOSE, permutation, randomStream } from '../../src/data/random.js';
 import { type ClipSize, describeClip, renderClip } from '../../src/data/shapes-render.js';
-import { COLOUR_NAMES, type Combination, captionOf, combinations, SHAPES } from '../../src/data/shapes-vocabulary.js';
+import {
+  COLOUR_NAMES,
+  type Combination,
+  captionOf,
+  combinations,
+  type Direction,
+  SHAPES,
+} from '../../src/data/shapes-vocabulary.js';
 import { failure, temporaryFolder } from '../data/helpers.js';
 
 const folder = temporaryFolder();
@@ -137,7 +144,7 @@ describe('videos that do not follow', () => {
       const size = 16 * 16 * 3;
       const data = new Uint8Array(video.data.length);
       for (let f = 0; f < 8; f++) data.set(video.data.subarray(f * size, (f + 1) * size), (7 - f) * size);
-      expect(measureVideo({ ...video, data }).direction).toBe(opposite[shown.direction]);
+      expect(measureVideo({ ...video, data }).direction).toBe(opposite[shown.direction as Direction]);
     }
   });
 
