@@ -64,7 +64,7 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     const entry = entries[index]!;
     const known = entry.info ?? infos.get(index);
     if (known) return known;
-    const probed = await limit(() => probe(entry.path)).catch(error => remember(index, error));
+    const probed = await limit(() => probe(entry)).catch(error => remember(index, error));
     infos.set(index, probed);
     return probed;
   };
@@ -77,7 +77,7 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
 
   const readWindow = (index: number, { fps, sourceFps }: Rate, offset: number, count: number): Promise<Frames> =>
     limit(async () => {
-      const clip = await decode(entries[index]!.path, {
+      const clip = await decode(entries[index]!, {
         size,
         fit: options.fit,
         fps,
@@ -101,12 +101,12 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     const running = pending.get(index);
     if (running) return running;
     const job = limit(async () => {
-      const { path } = entries[index]!;
-      const clip = await decode(path, { size, fit: options.fit, fps, sourceFps, signal, ...bound });
+      const video = entries[index]!;
+      const clip = await decode(video, { size, fit: options.fit, fps, sourceFps, signal, ...bound });
       if (clip.frames < frames) {
         // Asking for the exact number makes ffmpeg.ts find out whether the clip is cut or merely short.
-        await decode(path, { size, fit: options.fit, fps, sourceFps, frames, signal });
-        throw clipError('video.too-short', path, `has ${clip.frames} frames, ${frames} are needed`, {
+        await decode(video, { size, fit: options.fit, fps, sourceFps, frames, signal });
+        throw clipError('video.too-short', video, `has ${clip.frames} frames, ${frames} are needed`, {
           got: clip.frames,
         });
       }

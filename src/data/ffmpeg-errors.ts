@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { InputError, Show1Error, WorkError } from '../errors.js';
+import { asSource, nameOf, type VideoSource, withoutUrl } from './video-source.js';
 
 /** What can be wrong with one clip. Such a clip is skipped and counted; anything else stops the work. */
 export const CLIP_PROBLEMS = {
@@ -19,42 +20,54 @@ export function clipProblem(error: unknown): string | undefined {
   return (CLIP_PROBLEMS as Record<string, string>)[error.code];
 }
 
-export function clipError(code: ClipProblem, path: string, message: string, data: object = {}): InputError {
-  return new InputError(`${path}: ${message}`, { code, path, ...data });
+export function clipError(
+  code: ClipProblem,
+  video: string | VideoSource,
+  message: string,
+  data: object = {},
+): InputError {
+  return new InputError(`${nameOf(video)}: ${message}`, { code, path: asSource(video).path, ...data });
 }
 
 /**
- * Checks what needs no ffmpeg: that the path is a file with bytes in it.
- * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`
+ * Checks what needs no ffmpeg: that the path is a file with bytes in it, and that it reaches to the end of a tar's member.
+ * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.truncated`, `video.unreadable`
  */
-export async function checkFile(path: string): Promise<void> {
+export async function checkFile(video: string | VideoSource): Promise<void> {
+  const { path, member } = asSource(video);
   let file: Awaited<ReturnType<typeof open>>;
   try {
     file = await open(path, 'r');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw clipError('video.missing', path, 'no such file');
-    if (code === 'EISDIR') throw clipError('video.not-a-file', path, 'is a folder, not a video file');
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw clipError('video.missing', video, 'no such file');
+    if (code === 'EISDIR') throw clipError('video.not-a-file', video, 'is a folder, not a video file');
     if (code !== 'EACCES' && code !== 'EPERM') {
       throw new WorkError(`${path} cannot be opened: ${message}`, { code: 'video.open-failed', path }, error);
     }
-    throw clipError('video.unreadable', path, `cannot be read (${code}); check its permissions`);
+    throw clipError('video.unreadable', video, `cannot be read (${code}); check its permissions`);
   }
   try {
     const stat = await file.stat();
-    if (!stat.isFile()) throw clipError('video.not-a-file', path, 'is not a regular file');
-    if (stat.size === 0) throw clipError('video.empty', path, 'has zero bytes; download or copy it again');
+    if (!stat.isFile()) throw clipError('video.not-a-file', video, 'is not a regular file');
+    if ((member ? member.end - member.start : stat.size) === 0)
+      throw clipError('video.empty', video, 'has zero bytes; download or copy it again');
+    if (member && member.end > stat.size) {
+      const message = `is truncated: its shard ends at byte ${stat.size}, it at ${member.end}; copy the shard again`;
+      throw clipError('video.truncated', video, message, { size: stat.size });
+    }
   } finally {
     await file.close();
   }
 }
 
 /** A file that is text (an HTML error page saved as .mp4, say) has no zero bytes or control characters at its start. */
-async function textAtStart(path: string): Promise<string | undefined> {
+async function textAtStart(video: VideoSource): Promise<string | undefined> {
+  const { path, member } = video;
   const file = await open(path, 'r');
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, 0);
-    const start = buffer.subarray(0, bytesRead);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(256), 0, 256, member?.start ?? 0);
+    const start = buffer.subarray(0, member ? Math.min(bytesRead, member.end - member.start) : bytesRead);
     const control = start.some(byte => byte < 32 && byte !== 9 && byte !== 10 && byte !== 13);
     return control ? undefined : start.toString('utf8').split(/\r?\n/)[0]!.slice(0, 60);
   } finally {
@@ -64,7 +77,7 @@ async function textAtStart(path: string): Promise<string | undefined> {
 
 /** The last lines of ffmpeg's own words, without the codec addresses that change from run to run. */
 export function lastWords(stderr: string, lines = 2): string {
-  const words = stderr
+  const words = withoutUrl(stderr)
     .split(/\r?\n/)
     .map(line => line.replace(/ @ 0x[0-9a-f]+\]/g, ']').trim())
     .filter(line => line !== '' && !/^Conversion failed|^ff(mpeg|probe) exited/.test(line));
@@ -94,18 +107,18 @@ export function missingDecoder(stderr: string): string | undefined {
 }
 
 /** Turns a failed ffmpeg or ffprobe run over one file into the error that says what is wrong with the file. */
-export async function explainFailure(path: string, stderr: string): Promise<InputError> {
+export async function explainFailure(video: string | VideoSource, stderr: string): Promise<InputError> {
   const words = lastWords(stderr);
-  const text = await textAtStart(path);
+  const text = await textAtStart(asSource(video));
   if (text !== undefined) {
-    return clipError('video.not-a-video', path, `is text, not a video: it starts with ${JSON.stringify(text)}`, {
+    return clipError('video.not-a-video', video, `is text, not a video: it starts with ${JSON.stringify(text)}`, {
       words,
     });
   }
   if (/moov atom not found/i.test(stderr)) {
     return clipError(
       'video.truncated',
-      path,
+      video,
       `is truncated, its index (moov) is missing; copy it again. ffmpeg: ${words}`,
       {
         words,
@@ -113,10 +126,10 @@ export async function explainFailure(path: string, stderr: string): Promise<Inpu
     );
   }
   if (/matches no streams|does not contain any stream|no video stream/i.test(stderr)) {
-    return clipError('video.not-a-video', path, `holds no video stream. ffmpeg: ${words}`, { words });
+    return clipError('video.not-a-video', video, `holds no video stream. ffmpeg: ${words}`, { words });
   }
   if (looksDamaged(stderr)) {
-    return clipError('video.truncated', path, `is truncated or damaged. ffmpeg: ${words}`, { words });
+    return clipError('video.truncated', video, `is truncated or damaged. ffmpeg: ${words}`, { words });
   }
-  return clipError('video.not-a-video', path, `is not a video that ffmpeg can read. ffmpeg: ${words}`, { words });
+  return clipError('video.not-a-video', video, `is not a video that ffmpeg can read. ffmpeg: ${words}`, { words });
 }

@@ -28,8 +28,9 @@ import {
 } from './ffmpeg-errors.js';
 import { locate } from './ffmpeg-locate.js';
 import { type Frames, frameBytes } from './frames.js';
+import { asSource, inputUrl, nameOf, type Segment, type VideoSource } from './video-source.js';
 
-export type { DecodeOptions, EncodeOptions };
+export type { DecodeOptions, EncodeOptions, VideoSource };
 
 /** What a container says about its first video stream. */
 export interface VideoInfo {
@@ -51,9 +52,6 @@ interface Outcome {
 }
 
 const QUIET = ['-hide_banner', '-nostdin', '-loglevel', 'warning'];
-
-/** A local file as ffmpeg must read it: never as a URL, a pattern, an option or a playlist of remote files. */
-const inputUrl = (path: string): string => `file:${path}`;
 
 function prepare(): void {
   ffmpegCommand.setFfmpegPath(locate('ffmpeg').path);
@@ -128,33 +126,43 @@ function describe(stream: FfprobeStream, containerSeconds: number): VideoInfo {
   };
 }
 
+/** What is left of a video in a segment of it. */
+function inside(info: VideoInfo, segment: Segment | undefined): VideoInfo {
+  if (!segment) return info;
+  // A container without a stated length (a live recording) is taken to reach as far as the segment says.
+  const rest = info.seconds > 0 ? Math.max(0, info.seconds - segment.start) : segment.seconds;
+  const seconds = Math.min(segment.seconds, rest);
+  return { ...info, seconds, frames: Math.round(seconds * info.fps) };
+}
+
 /**
- * Reads a video's size, rate and length without decoding it.
+ * Reads a video's size, rate and length without decoding it. Of a segment, the length is the segment's.
+ * @param video a path, or a file with a tar's member or a segment chosen in it
  * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`, `video.not-a-video`,
  *   `video.truncated` (see {@link clipProblem}); WorkError `ffmpeg.missing`, `ffmpeg.failed`
  */
-export async function probe(path: string): Promise<VideoInfo> {
-  await checkFile(path);
+export async function probe(video: string | VideoSource): Promise<VideoInfo> {
+  await checkFile(video);
   ffmpegCommand.setFfprobePath(locate('ffprobe').path);
   const outcome = await new Promise<{ data?: ffmpegCommand.FfprobeData; error?: Error }>(resolve => {
-    ffmpegCommand.ffprobe(inputUrl(path), ['-v', 'error'], (error, data) => resolve(error ? { error } : { data }));
+    ffmpegCommand.ffprobe(inputUrl(video), ['-v', 'error'], (error, data) => resolve(error ? { error } : { data }));
   });
   if (outcome.error) {
     if (!/exited with code/.test(outcome.error.message)) {
       throw new WorkError(`ffprobe could not run: ${outcome.error.message}`, { code: 'ffmpeg.failed' }, outcome.error);
     }
-    throw await explainFailure(path, outcome.error.message);
+    throw await explainFailure(video, outcome.error.message);
   }
   const { streams, format } = outcome.data!;
   // A cover picture is a video stream of one frame to ffmpeg.
   const stream = streams.find(one => one.codec_type === 'video' && one.disposition?.attached_pic !== 1);
-  if (!stream) throw await explainFailure(path, 'no video stream');
+  if (!stream) throw await explainFailure(video, 'no video stream');
   const info = describe(stream, number(format.duration));
   if (info.width === 0 || info.height === 0 || info.fps === 0) {
     const found = `${info.width}x${info.height} at ${info.fps} fps, codec ${info.codec}`;
-    throw clipError('video.not-a-video', path, `has a video stream without size or rate (${found})`);
+    throw clipError('video.not-a-video', video, `has a video stream without size or rate (${found})`);
   }
-  return info;
+  return inside(info, asSource(video).segment);
 }
 
 /** Collects ffmpeg's standard output. */
@@ -172,44 +180,50 @@ function collector(): { stream: Writable; bytes(): Uint8Array } {
 }
 
 /**
- * Decodes frames as 8-bit RGB, `[frames, height, width, 3]`, resized and resampled in time.
+ * Decodes frames as 8-bit RGB, `[frames, height, width, 3]`, resized and resampled in time. Of a segment, `start` and `offset`
+ * count from its start, and no frame behind its end is read.
  * @throws as {@link probe}, and InputError `video.too-short` (with `frames` got and needed) or `video.truncated` when there
  *   are fewer frames than asked for, `decode.option`, `decode.too-large`; WorkError `ffmpeg.aborted`
  */
-export async function decode(path: string, options: DecodeOptions = {}): Promise<Frames> {
-  checkDecodeOptions(path, options);
-  await checkFile(path);
+export async function decode(video: string | VideoSource, options: DecodeOptions = {}): Promise<Frames> {
+  const name = nameOf(video);
+  const { segment } = asSource(video);
+  checkDecodeOptions(name, options);
+  await checkFile(video);
   prepare();
   const { fps, sourceFps } = options;
   const known = options.size !== undefined && (fps === undefined || sourceFps !== undefined);
-  const info = known ? undefined : await probe(path);
+  const info = known ? undefined : await probe(video);
   const size = options.size ?? info!;
   const rate = fps === undefined ? [] : rateFilter(fps, sourceFps ?? info!.fps);
-  const start = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
+  const into = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
+  const start = (segment?.start ?? 0) + into;
+  // Containers that count milliseconds round a frame's time: the first frame behind a segment may seem to be that much early.
+  const until = segment ? [`trim=end=${Math.max(1e-6, segment.seconds - into - 0.002).toFixed(6)}`] : [];
   const maxBytes = options.maxBytes ?? 2 * 2 ** 30;
   const most = Math.floor(maxBytes / frameBytes(size));
   const asked = options.frames ?? most + 1;
-  if (options.frames !== undefined && asked > most) throw tooLarge(path, size, asked, maxBytes);
+  if (options.frames !== undefined && asked > most) throw tooLarge(name, size, asked, maxBytes);
 
   const output = collector();
   // One thread a child: the loader runs several children, and a tiny clip is not worth a pool of threads.
-  const command = ffmpegCommand(inputUrl(path))
+  const command = ffmpegCommand(inputUrl(video))
     .inputOptions([...QUIET, '-threads', '1', ...(start > 0 ? ['-ss', start.toFixed(6)] : [])])
     .outputOptions(['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)])
     .outputOptions(['-f', 'rawvideo', '-pix_fmt', 'rgb24'])
-    .videoFilters([...rate, ...sizeFilter(options)])
+    .videoFilters([...until, ...rate, ...sizeFilter(options)])
     .output(output.stream);
 
   const { stderr, error } = await run(command, options.signal, output.stream);
   const data = output.bytes();
   const frames = Math.floor(data.length / frameBytes(size));
-  if (frames > most) throw tooLarge(path, size, frames, maxBytes);
+  if (frames > most) throw tooLarge(name, size, frames, maxBytes);
   const needed = options.exact === false ? 1 : (options.frames ?? 1);
   // Read to its end, a damaged file is refused: ffmpeg makes up what is missing. Read in part, newer versions of ffmpeg may
   // or may not have seen the damage behind that part by then, so what was asked for decides alone.
   const complete = options.frames !== undefined && frames >= options.frames;
   if (frames < needed || (!complete && looksDamaged(stderr))) {
-    throw await explainShortage(path, options, { frames, needed, stderr, error });
+    throw await explainShortage(video, options, { frames, needed, stderr, error });
   }
   return { data: data.subarray(0, frames * frameBytes(size)), frames, height: size.height, width: size.width };
 }
@@ -224,11 +238,12 @@ function tooLarge(path: string, size: { width: number; height: number }, frames:
 
 /** Too few frames: was the file cut, is it no video, or is it whole but short? */
 async function explainShortage(
-  path: string,
+  video: string | VideoSource,
   options: DecodeOptions,
   result: Outcome & { frames: number; needed: number },
 ): Promise<Error> {
-  const info = await probe(path); // throws the reason where the file is no video at all
+  const info = await probe(video); // throws the reason where the file is no video at all
+  const path = nameOf(video);
   const { frames: got, needed, stderr, error } = result;
   const rate = options.fps ?? info.fps;
   const promised = Math.max(0, Math.round((info.seconds - (options.start ?? 0)) * rate) - (options.offset ?? 0));
@@ -239,11 +254,11 @@ async function explainShortage(
   const codec = missingDecoder(stderr);
   if (codec !== undefined) {
     const message = `this ffmpeg (${locate('ffmpeg').path}) has no decoder for ${codec}; name a newer one by FFMPEG_PATH`;
-    return clipError('video.unreadable', path, message, { codec });
+    return clipError('video.unreadable', video, message, { codec });
   }
   if (looksDamaged(stderr) || promised > got + 1) {
     const message = `is truncated or damaged: ${got} frames were read, ${needed} needed, its index promises ${promised}`;
-    return clipError('video.truncated', path, words === '' ? message : `${message}. ffmpeg: ${words}`, {
+    return clipError('video.truncated', video, words === '' ? message : `${message}. ffmpeg: ${words}`, {
       got,
       needed,
       promised,
@@ -257,7 +272,7 @@ async function explainShortage(
   const from = options.offset || options.start ? ` from the asked start on` : '';
   const length = `${info.seconds.toFixed(2)} s of ${info.fps.toFixed(2)} fps`;
   const message = `is too short: it has ${got} frames${at}${from} (${length}), ${needed} are needed`;
-  return clipError('video.too-short', path, message, { got, needed });
+  return clipError('video.too-short', video, message, { got, needed });
 }
 
 /**

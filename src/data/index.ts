@@ -13,3 +13,4 @@ export type { ShapesDataset, ShapesOptions, ShapesRecipe } from './shapes.js';
 export { writeShapes } from './shapes.js';
 export type { Colour, Combination, Direction, Shape } from './shapes-vocabulary.js';
 export { captionOf, readPrompt } from './shapes-vocabulary.js';
+export type { Segment, TarMember, VideoSource } from './video-source.js';

@@ -79,7 +79,7 @@ async function makeThumbnail(entry: ManifestEntry, info: VideoInfo, frames: numb
   const side = (pixels: number): number => Math.max(1, Math.round(pixels * shrink));
   const size = { width: side(info.width), height: side(info.height) };
   const fps = Math.min(info.fps, Math.max(0.01, frames / Math.max(info.seconds, 0.001)));
-  return decode(entry.path, { size, fit: 'stretch', fps, frames, exact: false });
+  return decode(entry, { size, fit: 'stretch', fps, frames, exact: false });
 }
 
 /**
@@ -109,8 +109,8 @@ export async function inspectSource(source: string, options: InspectOptions = {}
 
   const probed = await mapLimit(chosen, workers, async entry => {
     const info = await guard(entry, async () => {
-      const found = await probe(entry.path);
-      if (options.full) await decode(entry.path, { size: { width: 16, height: 16 } });
+      const found = await probe(entry);
+      if (options.full) await decode(entry, { size: { width: 16, height: 16 } });
       return found;
     });
     options.onProgress?.(++done, chosen.length);

@@ -9,6 +9,7 @@ import { checkFile, clipProblem } from './ffmpeg-errors.js';
 import { readFolder, readSidecar } from './folder.js';
 import { mapLimit } from './limit.js';
 import { readCsv, readJsonl } from './table.js';
+import type { Segment, TarMember } from './video-source.js';
 
 /** One captioned video of a dataset. */
 export interface ManifestEntry {
@@ -21,8 +22,14 @@ export interface ManifestEntry {
   source: string;
   /** 1-based line in it; 0 where there is none. */
   line: number;
-  /** What the source states about the video; trusted instead of a probe. */
+  /** What the source states about the clip (of a segment: its own length); trusted instead of a probe. */
   info?: VideoInfo;
+  /** The video is these bytes of `path`, a tar shard. */
+  member?: TarMember;
+  /** The clip is this part of the video. */
+  segment?: Segment;
+  /** A still picture: one frame. */
+  kind?: 'image';
 }
 
 /** An entry whose caption may be empty and whose file was not looked at yet. */
@@ -182,7 +189,7 @@ export async function openManifest(source: string, options: ManifestOptions = {}
 async function checkCandidate(entry: Candidate): Promise<Skip | undefined> {
   const source = entry.line > 0 ? `${entry.source}:${entry.line}` : entry.source;
   try {
-    await checkFile(entry.path);
+    await checkFile(entry);
   } catch (error) {
     const reason = clipProblem(error);
     if (reason === undefined) throw error;
