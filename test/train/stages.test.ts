@@ -218,6 +218,38 @@ describe('sr2', () => {
     codec.dispose();
   });
 
+  it('cuts its square out of the latents of whole frames', async () => {
+    const vae = new AutoencoderKL({
+      down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'],
+      up_block_types: ['UpDecoderBlock2D', 'UpDecoderBlock2D'],
+      block_out_channels: [8, 8],
+      norm_num_groups: 4,
+    });
+    vae.initialize(1);
+    const context = contextOf('sr2');
+    const codec = frozenCodec(vae, context.config);
+    const clips = randomNormal([2, 3, 16, 16, 3], rngKey(2, 0, 'clips')).clipByValue(-1, 1);
+    const prepare = (crop: number) => {
+      const { conditioning } = config('sr2', 'crop', { conditioning: { scale: 2, crop } });
+      const stage = createStage({ ...context, config: { ...context.config, conditioning }, codec });
+      return stage.prepare(clips, rngKey(0, 1, 'noise'));
+    };
+    const [whole, square] = [await prepare(0), await prepare(8)];
+    expect([whole.shape, square.shape]).toEqual([
+      [2, 3, 8, 8, 4],
+      [2, 3, 4, 4, 4],
+    ]);
+    for (const b of [0, 1]) {
+      const cut = valuesOf(square.slice([b], [1]));
+      const places = Array.from({ length: 25 }, (_, i) => [Math.floor(i / 5), i % 5] as const);
+      const same = places.filter(
+        ([y, x]) => String(valuesOf(whole.slice([b, 0, y, x], [1, -1, 4, 4]))) === String(cut),
+      );
+      expect(same).toHaveLength(1);
+    }
+    codec.dispose();
+  });
+
   it('leaves the autoencoder as it was', async () => {
     const folder = path.join(root, 'sr2-frozen', 'vae');
     await train(config('sr2', 'sr2-frozen', { train: { steps: 1 } }), quiet);

@@ -33,19 +33,22 @@ export function sr2Stage(context: StageContext): Stage {
       }
     },
 
-    // The autoencoder's latents hardly depend on what is far away, so a square is cut out before it.
+    // Whole frames are encoded, as in sampling (and in a cache of latents); a square is cut out of the latents.
     async prepare(clips, noiseKey) {
       if (!codec) throw new InputError('stage sr2 needs a VAE: set model.vae', { code: 'train.no-vae' });
       const { downsampleFactor: factor, config } = codec.vae;
-      const { crop } = run.conditioning;
-      const key = foldKey(noiseKey, DRAW.crop);
-      const squares = crop === 0 ? clips.clone() : randomCrop(clips, crop, factor, key);
-      key.dispose();
-      const [B, F, H, W] = squares.shape as [number, number, number, number];
+      const [B, F, H, W] = clips.shape as [number, number, number, number];
       const noise = tf.tidy(() =>
         randomNormal([B, F, H / factor, W / factor, config.latentChannels], foldKey(noiseKey, DRAW.latentNoise)),
       );
-      return codec.encode(squares, noise).finally(() => tf.dispose([squares, noise]));
+      const latents = await codec.encode(clips, noise).finally(() => noise.dispose());
+      const { crop } = run.conditioning;
+      if (crop === 0) return latents;
+      return tf.tidy(() => {
+        const square = randomCrop(latents, crop / factor, 1, foldKey(noiseKey, DRAW.crop));
+        latents.dispose();
+        return square;
+      });
     },
 
     loss: inputs => denoisingLoss(context, { clean: inputs.video }, inputs),
