@@ -1,6 +1,7 @@
 /** Options of decoding and encoding, their checks, and the ffmpeg filters and arguments that they become. */
 import { extname } from 'node:path';
 import { InputError } from '../errors.js';
+import type { ChildPool } from './children.js';
 import type { Frames } from './frames.js';
 
 export interface DecodeOptions {
@@ -26,6 +27,8 @@ export interface DecodeOptions {
   maxBytes?: number;
   /** Kills ffmpeg; the call then fails with WorkError `ffmpeg.aborted`. */
   signal?: AbortSignal;
+  /** Shares its limit of children; default: ffmpeg starts at once. */
+  pool?: ChildPool;
 }
 
 export interface EncodeOptions {

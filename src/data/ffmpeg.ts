@@ -3,11 +3,13 @@
  * 2025), so that it can be replaced here alone; `ffmpeg-locate.ts` finds the programs, `ffmpeg-errors.ts` reads their words.
  */
 import { setMaxListeners } from 'node:events';
+import { type Stats, statSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Readable, Writable } from 'node:stream';
-import ffmpegCommand, { type FfmpegCommand, type FfprobeStream } from 'fluent-ffmpeg';
+import { Readable } from 'node:stream';
+import ffmpegCommand, { type FfmpegCommand } from 'fluent-ffmpeg';
 import { InputError, WorkError } from '../errors.js';
+import { runChild } from './children.js';
 import {
   checkDecodeOptions,
   type DecodeOptions,
@@ -58,14 +60,31 @@ function prepare(): void {
 }
 
 /**
- * Runs a command to its end; never throws because of ffmpeg's exit code.
- * @param output where ffmpeg's standard output goes, which must be complete too
+ * Runs a program to its end, in the thread of children; never throws because of its exit code.
+ * @throws WorkError `ffmpeg.aborted`, `ffmpeg.failed` when it could not run or was killed by somebody else
  */
-function run(command: FfmpegCommand, signal: AbortSignal | undefined, output?: Writable): Promise<Outcome> {
+async function runProgram(
+  name: 'ffmpeg' | 'ffprobe',
+  args: readonly string[],
+  { signal, pool }: Pick<DecodeOptions, 'signal' | 'pool'>,
+): Promise<Outcome & { stdout: Uint8Array }> {
+  const failed = (why: string, cause?: unknown): WorkError =>
+    new WorkError(`${name} could not run: ${why}`, { code: 'ffmpeg.failed' }, cause);
+  const result = await runChild({ command: locate(name).path, args, signal, pool }).catch(cause => {
+    throw failed((cause as Error).message, cause);
+  });
+  if (signal?.aborted) throw aborted();
+  if (result.code === null) throw failed(`it was killed with signal ${result.signal}`);
+  const { code, stdout, stderr } = result;
+  return { stdout, stderr, error: code === 0 ? undefined : new Error(`${name} exited with code ${code}`) };
+}
+
+const aborted = (): WorkError => new WorkError('ffmpeg was stopped on request', { code: 'ffmpeg.aborted' });
+
+/** Runs an encoding to its end; never throws because of ffmpeg's exit code. */
+function run(command: FfmpegCommand, signal: AbortSignal | undefined): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     let stderr = '';
-    let started = false;
-    const aborted = (): WorkError => new WorkError('ffmpeg was stopped on request', { code: 'ffmpeg.aborted' });
     if (signal?.aborted) return reject(aborted());
     const stop = (): void => {
       command.kill('SIGKILL');
@@ -79,14 +98,10 @@ function run(command: FfmpegCommand, signal: AbortSignal | undefined, output?: W
       if (signal?.aborted) reject(aborted());
       else if (error && /killed with signal|ENOMEM|EAGAIN|EMFILE|spawn /.test(error.message)) {
         reject(new WorkError(`ffmpeg could not run: ${error.message}`, { code: 'ffmpeg.failed' }, error));
-      } else if (output && started && !output.writableFinished) {
-        // The process may be gone before its last output was read from the pipe.
-        output.once('finish', () => resolve({ stderr, error }));
       } else resolve({ stderr, error });
     };
     command
       .on('start', () => {
-        started = true;
         // A request to stop may have come before the child was there to be killed.
         if (signal?.aborted) stop();
       })
@@ -99,6 +114,42 @@ function run(command: FfmpegCommand, signal: AbortSignal | undefined, output?: W
   });
 }
 
+/**
+ * {@link checkFile} without its turns of the event loop where all is well: they would hold up what is read ahead, because
+ * training lets the loop turn once a step.
+ */
+async function quickCheck(video: string | VideoSource): Promise<void> {
+  const { path, member } = asSource(video);
+  let found: Stats | undefined;
+  try {
+    found = statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // checkFile says why
+  }
+  const size = member ? member.end - member.start : found?.size;
+  if (!found?.isFile() || !size || (member && member.end > found.size)) await checkFile(video);
+}
+
+/** What ffprobe prints as JSON, as far as it is read. */
+interface ProbeStream {
+  codec_type?: string;
+  codec_name?: string;
+  width?: number;
+  height?: number;
+  avg_frame_rate?: string;
+  r_frame_rate?: string;
+  nb_frames?: string;
+  duration?: string;
+  disposition?: { attached_pic?: number };
+  tags?: { rotate?: string };
+  side_data_list?: { rotation?: number }[];
+}
+
+interface ProbeOutput {
+  streams?: ProbeStream[];
+  format?: { duration?: string };
+}
+
 function number(value: unknown): number {
   const parsed = typeof value === 'number' ? value : Number.parseFloat(String(value));
   return Number.isFinite(parsed) && parsed > 0 ? parsed : 0;
@@ -109,8 +160,9 @@ function rate(value: unknown): number {
   return number(top) / (bottom === undefined ? 1 : number(bottom) || Number.POSITIVE_INFINITY);
 }
 
-function describe(stream: FfprobeStream, containerSeconds: number): VideoInfo {
-  const rotation = Math.abs(Number.parseFloat(String(stream.rotation ?? stream.tags?.rotate ?? 0)));
+function describe(stream: ProbeStream, containerSeconds: number): VideoInfo {
+  const turn = stream.side_data_list?.find(one => one.rotation !== undefined)?.rotation ?? stream.tags?.rotate ?? 0;
+  const rotation = Math.abs(Number.parseFloat(String(turn)));
   const turned = rotation === 90 || rotation === 270;
   const [width, height] = [number(stream.width), number(stream.height)];
   const fps = rate(stream.avg_frame_rate) || rate(stream.r_frame_rate);
@@ -141,19 +193,15 @@ function inside(info: VideoInfo, segment: Segment | undefined): VideoInfo {
  * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`, `video.not-a-video`,
  *   `video.truncated` (see {@link clipProblem}); WorkError `ffmpeg.missing`, `ffmpeg.failed`
  */
-export async function probe(video: string | VideoSource): Promise<VideoInfo> {
-  await checkFile(video);
-  ffmpegCommand.setFfprobePath(locate('ffprobe').path);
-  const outcome = await new Promise<{ data?: ffmpegCommand.FfprobeData; error?: Error }>(resolve => {
-    ffmpegCommand.ffprobe(inputUrl(video), ['-v', 'error'], (error, data) => resolve(error ? { error } : { data }));
-  });
-  if (outcome.error) {
-    if (!/exited with code/.test(outcome.error.message)) {
-      throw new WorkError(`ffprobe could not run: ${outcome.error.message}`, { code: 'ffmpeg.failed' }, outcome.error);
-    }
-    throw await explainFailure(video, outcome.error.message);
-  }
-  const { streams, format } = outcome.data!;
+export async function probe(
+  video: string | VideoSource,
+  { signal, pool }: Pick<DecodeOptions, 'signal' | 'pool'> = {},
+): Promise<VideoInfo> {
+  await quickCheck(video);
+  const args = ['-v', 'error', '-print_format', 'json', '-show_streams', '-show_format', inputUrl(video)];
+  const { stdout, stderr, error } = await runProgram('ffprobe', args, { signal, pool });
+  if (error) throw await explainFailure(video, stderr);
+  const { streams = [], format = {} } = JSON.parse(Buffer.from(stdout).toString()) as ProbeOutput;
   // A cover picture is a video stream of one frame to ffmpeg.
   const stream = streams.find(one => one.codec_type === 'video' && one.disposition?.attached_pic !== 1);
   if (!stream) throw await explainFailure(video, 'no video stream');
@@ -163,20 +211,6 @@ export async function probe(video: string | VideoSource): Promise<VideoInfo> {
     throw clipError('video.not-a-video', video, `has a video stream without size or rate (${found})`);
   }
   return inside(info, asSource(video).segment);
-}
-
-/** Collects ffmpeg's standard output. */
-function collector(): { stream: Writable; bytes(): Uint8Array } {
-  const chunks: Buffer[] = [];
-  const stream = new Writable({
-    // fluent-ffmpeg takes a 'close' that comes 20 ms before the process's exit for a failure.
-    emitClose: false,
-    write(chunk: Buffer, _encoding, callback) {
-      chunks.push(chunk);
-      callback();
-    },
-  });
-  return { stream, bytes: () => new Uint8Array(Buffer.concat(chunks)) };
 }
 
 /**
@@ -189,11 +223,10 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
   const name = nameOf(video);
   const { segment } = asSource(video);
   checkDecodeOptions(name, options);
-  await checkFile(video);
-  prepare();
-  const { fps, sourceFps } = options;
+  await quickCheck(video);
+  const { fps, sourceFps, signal, pool } = options;
   const known = options.size !== undefined && (fps === undefined || sourceFps !== undefined);
-  const info = known ? undefined : await probe(video);
+  const info = known ? undefined : await probe(video, { signal, pool });
   const size = options.size ?? info!;
   const rate = fps === undefined ? [] : rateFilter(fps, sourceFps ?? info!.fps);
   const into = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
@@ -205,17 +238,22 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
   const asked = options.frames ?? most + 1;
   if (options.frames !== undefined && asked > most) throw tooLarge(name, size, asked, maxBytes);
 
-  const output = collector();
   // One thread a child: the loader runs several children, and a tiny clip is not worth a pool of threads.
-  const command = ffmpegCommand(inputUrl(video))
-    .inputOptions([...QUIET, '-threads', '1', ...(start > 0 ? ['-ss', start.toFixed(6)] : [])])
-    .outputOptions(['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)])
-    .outputOptions(['-f', 'rawvideo', '-pix_fmt', 'rgb24'])
-    .videoFilters([...until, ...rate, ...sizeFilter(options)])
-    .output(output.stream);
-
-  const { stderr, error } = await run(command, options.signal, output.stream);
-  const data = output.bytes();
+  const seek = start > 0 ? ['-ss', start.toFixed(6)] : [];
+  const {
+    stdout: data,
+    stderr,
+    error,
+  } = await runProgram(
+    'ffmpeg',
+    [
+      ...[...QUIET, '-threads', '1', ...seek, '-i', inputUrl(video)],
+      ...['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)],
+      ...['-filter:v', [...until, ...rate, ...sizeFilter(options)].join(','), '-f', 'rawvideo', '-pix_fmt', 'rgb24'],
+      'pipe:1',
+    ],
+    { signal, pool },
+  );
   const frames = Math.floor(data.length / frameBytes(size));
   if (frames > most) throw tooLarge(name, size, frames, maxBytes);
   const needed = options.exact === false ? 1 : (options.frames ?? 1);

@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createChildPool, runChild } from '../../src/data/children.js';
+import { failure, temporaryFolder } from './helpers.js';
+
+const node = process.execPath;
+const script = (code: string, options: Partial<Parameters<typeof runChild>[0]> = {}) =>
+  runChild({ command: node, args: ['-e', code], ...options });
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+
+/** Keeps the main thread from its event loop, as a training step does. */
+function block(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+describe('runChild', () => {
+  it('gives output, last words and exit code', async () => {
+    const result = await script('process.stdout.write("a".repeat(300000)); console.error("oh"); process.exitCode = 3');
+    expect([result.code, result.signal, result.stdout.length, result.stderr.trim()]).toEqual([3, null, 300000, 'oh']);
+  });
+
+  it('keeps the last 8 KiB of what is said', async () => {
+    const { stderr } = await script('console.error("x".repeat(50000) + "end")');
+    expect([stderr.length, stderr.trim().endsWith('end')]).toEqual([8192, true]);
+  });
+
+  it('fails where the program cannot start', async () => {
+    const error = await failure(() => runChild({ command: '/nowhere/ffmpeg', args: [] }));
+    expect([error.code, error.message]).toEqual(['child.failed', expect.stringMatching(/could not start.*ENOENT/)]);
+  });
+
+  it('empties pipes and starts the next children while the main thread works', async () => {
+    const pool = createChildPool(1);
+    const code = 'process.stdout.write("b".repeat(1e6), () => process.stdout.write(String(Date.now())))';
+    const jobs = [1, 2, 3].map(() => script(code, { pool }));
+    await new Promise(resolve => setImmediate(resolve)); // the requests leave
+    block(3000);
+    const end = Date.now();
+    for (const { stdout } of await Promise.all(jobs)) {
+      expect(stdout.length).toBeGreaterThan(1e6);
+      expect(Number(text(stdout.subarray(1e6)))).toBeLessThan(end);
+    }
+  });
+
+  it('holds the limit of a pool, in the order of the requests', async () => {
+    const pool = createChildPool(2);
+    const code = 'const a = Date.now(); setTimeout(() => console.log(JSON.stringify([a, Date.now()])), 150)';
+    const spans = (await Promise.all([0, 1, 2, 3, 4].map(() => script(code, { pool })))).map(
+      ({ stdout }) => JSON.parse(text(stdout)) as [number, number],
+    );
+    for (const [start] of spans) {
+      expect(spans.filter(([from, to]) => from <= start && start < to).length).toBeLessThanOrEqual(2);
+    }
+    const starts = spans.map(([start]) => start);
+    expect(starts[4]!).toBeGreaterThan(Math.max(starts[0]!, starts[1]!));
+  });
+
+  it('kills on request, also what still waits', async () => {
+    const pool = createChildPool(1);
+    const stop = new AbortController();
+    const running = script('setInterval(() => {}, 1000)', { pool, signal: stop.signal });
+    const waiting = script('console.log("ran")', { pool, signal: stop.signal });
+    const other = script('console.log("ran")', { pool });
+    setTimeout(() => stop.abort(), 300);
+    expect([(await running).signal, (await waiting).signal]).toEqual(['SIGKILL', 'SIGKILL']);
+    expect((await waiting).stdout).toHaveLength(0);
+    expect(text((await other).stdout)).toBe('ran\n');
+    expect((await script('', { signal: stop.signal })).signal).toBe('SIGKILL');
+  });
+});
+
+/** Processes whose command line holds the text. */
+function processesWith(words: string): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(words);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+describe.runIf(existsSync('/proc/self/cmdline'))('when the parent is gone', () => {
+  it('children end at their next output', async () => {
+    const folder = temporaryFolder();
+    const mark = `mark-${process.pid}-${Date.now()}`;
+    const file = join(folder, 'parent.mts');
+    const children = new URL('../../src/data/children.ts', import.meta.url).pathname;
+    await writeFile(
+      file,
+      `import { runChild } from ${JSON.stringify(children)};
+       void runChild({ command: 'sh', args: ['-c', 'while sleep 0.1; do echo ${mark} || exit; done'] });
+       setTimeout(() => console.log('started'), 300);`,
+    );
+    const parent = spawn(node, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise(resolve => parent.stdout.once('data', resolve));
+    expect(processesWith(mark).filter(pid => pid !== parent.pid).length).toBeGreaterThan(0);
+    parent.kill('SIGKILL');
+    await new Promise(resolve => parent.once('close', resolve));
+    for (let i = 0; i < 50 && processesWith(mark).length > 0; i++) await new Promise(done => setTimeout(done, 100));
+    expect(processesWith(mark)).toEqual([]);
+  });
+
+  it('a process with nothing left to do ends by itself', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, 'parent.mts');
+    const children = new URL('../../src/data/children.ts', import.meta.url).pathname;
+    await writeFile(
+      file,
+      `import { runChild } from ${JSON.stringify(children)};
+       const { stdout } = await runChild({ command: 'echo', args: ['hello'] });
+       process.stdout.write(stdout);`,
+    );
+    const parent = spawn(node, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    parent.stdout.on('data', chunk => {
+      said += chunk;
+    });
+    expect(await new Promise(resolve => parent.once('close', resolve))).toBe(0);
+    expect(said).toBe('hello\n');
+  });
+});
