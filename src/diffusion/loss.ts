@@ -32,6 +32,22 @@ export interface LossInputs {
   timesteps: Tensor;
   /** Factor on each sample's loss, [B]. */
   sampleWeights?: Tensor;
+  /** Adds the appearance-debiased loss of a video, see {@link AppearanceDebias}. */
+  debias?: AppearanceDebias;
+}
+
+/**
+ * The appearance-debiased temporal loss (MotionDirector, Zhao et al. 2023, eq. 6 and 7): the squared error of
+ * φ(ε_i) = sqrt(β² + 1) ε_i - β ε_anchor. What all frames share (a colour, a background) weighs less in it than how they differ.
+ * φ is linear, so it is applied to the error of the prediction.
+ */
+export interface AppearanceDebias {
+  /** 1 at each sample's anchor frame, else 0: [B, F]. */
+  anchors: Tensor;
+  /** Factor on this loss, which is added to the plain one; 1 in the paper. */
+  weight: number;
+  /** Strength β; 1 in the authors' code. */
+  beta: number;
 }
 
 export interface LossOutput {
@@ -69,7 +85,7 @@ export function lossTarget(
  */
 export function diffusionLoss(options: LossOptions, inputs: LossInputs): LossOutput {
   const { learnedVariance = false, vlbWeight = 0.001, predictionType, schedule } = options;
-  const { modelOutput, x0, noise, timesteps, sampleWeights } = inputs;
+  const { modelOutput, x0, noise, timesteps, sampleWeights, debias } = inputs;
   checkShapes(modelOutput, x0, timesteps, learnedVariance);
   const table = lossTable(options);
   return tf.tidy(() => {
@@ -79,7 +95,8 @@ export function diffusionLoss(options: LossOptions, inputs: LossInputs): LossOut
       : [modelOutput];
     const error = tf.sub(prediction, target(predictionType, x0, noise, at)); // [B, …, C]
     const simple = meanPerSample(tf.square(error));
-    let perSample = tf.mul(simple, tf.reshape(at.weight, [-1]));
+    const squared = debias ? tf.add(simple, tf.mul(debiasedError(error, debias), debias.weight)) : simple;
+    let perSample = tf.mul(squared, tf.reshape(at.weight, [-1]));
     let vlb: Tensor | undefined;
     if (v) {
       vlb = vlbTerm(x0, stopGradient(error), v, at);
@@ -198,6 +215,13 @@ function vlbTerm(x0: Tensor, error: Tensor, v: Tensor, at: Columns<Tensor>): Ten
   const nll = discretizedGaussianNll(x0, distance, logVar);
   const term = tf.add(tf.mul(nll, at.isFirst), tf.mul(kl, tf.sub(1, at.isFirst)));
   return tf.div(meanPerSample(term), Math.LN2);
+}
+
+/** Mean squared φ(error) of each video. error [B, F, H, W, C] -> [B] */
+function debiasedError(error: Tensor, { anchors, beta }: AppearanceDebias): Tensor {
+  const [B, F] = error.shape as [number, number];
+  const anchor = tf.sum(tf.mul(error, tf.reshape(anchors, [B, F, 1, 1, 1])), 1, true); // [B, 1, H, W, C]
+  return meanPerSample(tf.square(tf.sub(tf.mul(error, Math.sqrt(beta * beta + 1)), tf.mul(anchor, beta))));
 }
 
 /** Mean over all axes but the first: [B, …] -> [B]. */

@@ -53,6 +53,35 @@ describe('diffusionLoss without a learned variance', () => {
     expect(distance(weighted.parts.simple, plain.parts.simple)).toBe(0);
   });
 
+  it('adds the appearance-debiased error, which is blind to an error that all frames share', () => {
+    const anchors = tf.oneHot(tf.tensor1d([0, 1, 1, 0], 'int32'), 2).toFloat(); // [B, F]
+    const options: LossOptions = { schedule, predictionType: 'v_prediction' };
+    const run = (modelOutput: Tensor, debias?: { weight: number; beta: number }) =>
+      diffusionLoss(options, { modelOutput, x0, noise, timesteps, debias: debias && { ...debias, anchors } });
+    const prediction = gaussian(shape, 3);
+    const error = prediction
+      .sub(lossTarget(schedule, 'v_prediction', x0, noise, timesteps))
+      .arraySync() as number[][][][][];
+    const beta = 0.7;
+    // Written out in plain numbers: φ(e)_i = sqrt(β² + 1) e_i - β e_anchor.
+    const expected = error.map((frames, b) => {
+      const anchor = frames[[0, 1, 1, 0][b]!]!.flat(2);
+      const squares = frames.flatMap(frame =>
+        frame.flat(2).map((e, i) => (Math.sqrt(beta * beta + 1) * e - beta * anchor[i]!) ** 2),
+      );
+      return squares.reduce((sum, x) => sum + x, 0) / squares.length;
+    });
+    const plain = run(prediction);
+    const debiased = run(prediction, { weight: 0.5, beta });
+    expect(distance(debiased.perSample, plain.perSample.add(tf.tensor1d(expected).mul(0.5)))).toBeLessThan(1e-5);
+    expect(distance(debiased.parts.simple, plain.parts.simple)).toBe(0);
+
+    // As β grows, φ keeps only what differs from the anchor: an error shared by all frames vanishes against its own size.
+    const target = lossTarget(schedule, 'v_prediction', x0, noise, timesteps);
+    const shared = run(target.add(1), { weight: 1, beta: 10 });
+    expect(distance(shared.perSample.sub(1), tf.fill([4], (Math.sqrt(101) - 10) ** 2))).toBeLessThan(1e-4);
+  });
+
   it('min-SNR-γ makes the three predictions one loss on x_0', () => {
     // |ε - ε̂|² = SNR |x_0 - x̂_0|² and |v - v̂|² = (SNR + 1) |x_0 - x̂_0|²: the weights divide that out again.
     const t = tf.tensor1d([10, 300, 500, 800], 'int32');

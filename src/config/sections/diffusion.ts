@@ -69,6 +69,14 @@ export const diffusionSection = section('The diffusion process and the training 
     minimum: 0,
     maximum: 1,
   }),
+  appearanceDebias: section(
+    'Appearance-debiased temporal loss (MotionDirector, Zhao et al. 2023), added to the plain one: what all frames of a clip share ' +
+      'counts less, how they differ counts more. For learning a motion without the looks of its clip.',
+    {
+      weight: num('Factor on it; 1 in the paper, 0 is off.', 0, { minimum: 0 }),
+      beta: num('Strength β; 1 in the authors’ code.', 1, { minimum: 0 }),
+    },
+  ),
   vlbWeight: num(
     'Weight of the variational bound for learned variances (Nichol & Dhariwal 2021); unused otherwise.',
     0.001,

@@ -3,7 +3,7 @@
  * taken, plus the variational bound when the UNet also predicts the variance (twice the channels).
  */
 import { addNoise, diffusionLoss, offsetNoise } from '../../diffusion/index.js';
-import { foldKey, randomNormal, type Tensor, tf } from '../../engine/index.js';
+import { foldKey, randomNormal, randomUniform, type Tensor, tf } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import type { Stage, StageContext, StepInputs, StepLoss } from './stage.js';
 
@@ -16,6 +16,7 @@ export const DRAW = {
   firstFrame: 5,
   latentNoise: 6,
   crop: 7,
+  anchorFrame: 8,
 } as const;
 
 export interface Denoising {
@@ -33,8 +34,8 @@ export function denoisingLoss(
   { clean, condition, classLabels }: Denoising,
   { text, timesteps, noiseKey }: Pick<StepInputs, 'text' | 'timesteps' | 'noiseKey'>,
 ): StepLoss {
-  const [B, , , , C] = clean.shape as [number, number, number, number, number];
-  const { minSnrGamma, offsetNoise: offset, inputPerturbation, vlbWeight } = config.diffusion;
+  const [B, F, , , C] = clean.shape as [number, number, number, number, number];
+  const { minSnrGamma, offsetNoise: offset, inputPerturbation, vlbWeight, appearanceDebias } = config.diffusion;
   let noise = randomNormal(clean.shape, noiseKey); // [B, F, H, W, C]
   if (offset > 0) {
     noise = offsetNoise(noise, randomNormal([B, 1, 1, 1, C], foldKey(noiseKey, DRAW.offsetNoise)), offset);
@@ -50,9 +51,28 @@ export function denoisingLoss(
   const learnedVariance = unet.config.outChannels === 2 * C;
   const { loss, parts } = diffusionLoss(
     { schedule, predictionType, learnedVariance, vlbWeight, minSnrGamma: minSnrGamma || null },
-    { modelOutput, x0: clean, noise, timesteps },
+    {
+      modelOutput,
+      x0: clean,
+      noise,
+      timesteps,
+      debias:
+        appearanceDebias.weight > 0 && F > 1
+          ? { ...appearanceDebias, anchors: anchorFrames(B, F, foldKey(noiseKey, DRAW.anchorFrame)) }
+          : undefined,
+    },
   );
   return { loss, simple: parts.simple };
+}
+
+/** One frame of each clip by lot, as ones among zeros: [B, F]. */
+function anchorFrames(B: number, F: number, key: Tensor): Tensor {
+  const chosen = randomUniform([B], key)
+    .mul(F)
+    .floor()
+    .minimum(F - 1)
+    .toInt(); // [B]
+  return tf.equal(chosen.reshape([B, 1]), tf.range(0, F, 1, 'int32').reshape([1, F])).toFloat();
 }
 
 /** `prepare` of the pixel stages: the clips as they are. */
