@@ -136,6 +136,9 @@ function findObject(video: Frames): { colour?: Colour; weights: Float64Array; sh
   return { colour: white ? 'white' : undefined, weights, share: white ? 1 : 0, area: area / count };
 }
 
+/** How much each pixel of `[F, H, W]` belongs to what stands out; 0 elsewhere. */
+export const objectWeights = (video: Frames): Float64Array => findObject(video).weights;
+
 /** Slope of the least-squares line through (t, value), times the time covered by all frames. */
 function travelOf(points: readonly { t: number; value: number }[], frames: number): number {
   const meanT = points.reduce((sum, { t }) => sum + t, 0) / points.length;

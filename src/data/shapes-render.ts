@@ -65,7 +65,7 @@ function describeBackground(random: RandomStream): ShapeClip['background'] {
 }
 
 /** Whether a point, relative to the centre and in units of the radius (y down), is inside. Areas differ by at most a third. */
-const INSIDE: Record<Shape, (x: number, y: number) => boolean> = {
+export const INSIDE: Record<Shape, (x: number, y: number) => boolean> = {
   square: (x, y) => Math.abs(x) <= 0.9 && Math.abs(y) <= 0.9,
   circle: (x, y) => x * x + y * y <= 1,
   triangle: (x, y) => y <= 0.85 && y >= -0.95 && Math.abs(x) <= (y + 0.95) / 1.8,
