@@ -41,6 +41,18 @@ export const builder = (yargs: Argv) =>
       type: 'string',
       describe: 'Start from this video instead of base: --stages sr1,sr2 --video FILE',
     })
+    .option('delta', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      default: [] as string[],
+      describe: 'What a fine-tuning changed, put over the model: its delta.safetensors or run folder; one a stage',
+    })
+    .option('delta-scale', {
+      type: 'number',
+      default: 1,
+      describe: 'How far towards the delta: 0 not at all, 1 all the way',
+    })
     .option('seed', { type: 'number', default: 345, describe: 'Seed of the first video; the n-th takes seed + n' })
     .option('steps', {
       type: 'string',
@@ -96,6 +108,8 @@ interface Args {
   out: string;
   stages: string;
   video?: string;
+  delta: string[];
+  deltaScale: number;
   seed: number;
   steps?: string;
   guidance?: string;
@@ -163,6 +177,7 @@ export async function handler(args: Args): Promise<void> {
   try {
     const result = await samplePrompts({
       ...args,
+      deltas: args.delta,
       prompts,
       stages: args.stages.split(',').map(s => s.trim()),
       steps: perStage('steps', args.steps, number, 'a number'),

@@ -17,6 +17,7 @@ export const ConfigSchema = Type.Object(
   {
     stage: oneOf('Stage of the cascade.', ['base', 'interp', 'sr1', 'sr2']),
     seed: int('Seed of data order, noise, timesteps and dropout.', 0, { maximum: 2 ** 31 - 1 }),
+    note: Type.Optional(Type.String({ description: 'What this run is for; kept with its results.' })),
     output: text('Run folder: resolved config, stats, TensorBoard events, samples, checkpoints.'),
     device: oneOf(
       'Where to compute; `auto` takes CUDA where there is one and says which it took.',

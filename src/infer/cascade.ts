@@ -7,6 +7,7 @@ import { type Precision, type Tensor, tf } from '../engine/index.js';
 import { InputError, WorkError } from '../errors.js';
 import { formatBytes } from '../format.js';
 import { type CascadeFolder, findCascade } from './cascade-folder.js';
+import { readDeltas, type StageDelta } from './deltas.js';
 import { fingerprintOf, type HostVideo, keyOf, type StageCache, videoKey } from './stage-cache.js';
 import type { StageName } from './stage-names.js';
 import { inspectFirstFrame, inspectStage, openFirstFrame, openStage, type StageRunner } from './stage-runner.js';
@@ -29,6 +30,12 @@ export interface CascadeOptions extends StageOverrides {
   compile?: boolean;
   /** Size of the video that the first stage starts from, where that is not base. */
   input?: VideoShape;
+  /** Fine-tuned tensors put over the stages they belong to: files, or runs that hold them. */
+  deltas?: readonly string[];
+  /** How far towards the deltas' values (default 1). */
+  deltaScale?: number;
+  /** Told of a delta that was trained on other weights. */
+  print?: (line: string) => void;
 }
 
 /** One stage of a pipeline, as it will run. */
@@ -75,6 +82,7 @@ export class Show1Pipeline {
     readonly plan: readonly StagePlan[],
     private readonly users: readonly TextUser[],
     private readonly text: CascadeText,
+    private readonly deltas: ReadonlyMap<StageName, StageDelta>,
   ) {}
 
   /**
@@ -83,13 +91,15 @@ export class Show1Pipeline {
    */
   static async open(options: CascadeOptions): Promise<Show1Pipeline> {
     const folder = await findCascade(options.models, options.stages, options.weights);
+    const deltas = await readDeltas(options, folder.stages);
     const plan: StagePlan[] = [];
     const users: TextUser[] = [];
     let shape = options.input;
     for (const [stage, model] of folder.stages) {
       const settings = stageSettings(stage, model, shape, options);
       const width = await inspectStage(stage, model, settings, shape);
-      plan.push({ stage, label: model.label, settings });
+      const label = deltas.has(stage) ? `${model.label}, with ${deltas.get(stage)!.file}` : model.label;
+      plan.push({ stage, label, settings });
       users.push({ name: stage, folder: model, width, negative: settings.negative });
       shape = settings;
     }
@@ -101,7 +111,7 @@ export class Show1Pipeline {
         negative: '',
       });
     }
-    return new Show1Pipeline(options, folder, plan, users, new CascadeText(users));
+    return new Show1Pipeline(options, folder, plan, users, new CascadeText(users), deltas);
   }
 
   /** Whether sr1 starts on an image model's frame or on the bicubic enlargement of its input's. */
@@ -155,14 +165,24 @@ export class Show1Pipeline {
       ...[stage, ...(firstFrame ? ['firstFrame'] : [])].flatMap(name => this.text.foldersOf(name)),
     );
     const keys = run.keys.map(key =>
-      keyOf([key, stage, own, settings, model.recipe?.maxTextLength, precision ?? 'fp32', firstFrame && FIRST_FRAME]),
+      keyOf([
+        key,
+        stage,
+        own,
+        settings,
+        model.recipe?.maxTextLength,
+        precision ?? 'fp32',
+        firstFrame && FIRST_FRAME,
+        this.deltas.get(stage),
+      ]),
     );
     const name = (i: number) => `${String(i).padStart(2, '0')}-${stage}`;
     const videos: (HostVideo | null)[] = await Promise.all(
       prompts.map(async (_, i) => (await cache?.read(name(i), keys[i]!)) ?? null),
     );
     const todo = videos.flatMap((video, i) => (video ? [] : [i]));
-    const options = { settings, precision, compile };
+    const delta = this.deltas.get(stage);
+    const options = { settings, precision, compile, delta };
     const inputs = run.videos;
     const firstFrames: HostVideo[] = [];
     if (firstFrame && todo.length > 0) {

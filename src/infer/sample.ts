@@ -30,6 +30,9 @@ export interface SampleRequest extends StageOverrides {
   cleanCaptions?: boolean;
   precision?: Precision;
   weights?: 'ema' | 'raw';
+  /** Fine-tuned deltas, see `CascadeOptions`. */
+  deltas?: readonly string[];
+  deltaScale?: number;
   /** Keep finished stages in `out/stages`, so that an interrupted or extended cascade goes on (default: when there are several stages). */
   keepStages?: boolean;
   signal?: AbortSignal;

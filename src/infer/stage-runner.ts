@@ -7,6 +7,7 @@ import { sizeMultiple } from '../models/unet3d/check-inputs.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { AutoencoderKL } from '../models/vae/index.js';
 import { BaseSampler } from './base.js';
+import { type StageDelta, withDelta } from './deltas.js';
 import type { SamplingOptions, StepSize } from './denoise.js';
 import { FirstFrameSampler } from './first-frame.js';
 import { InterpSampler } from './interp.js';
@@ -34,6 +35,7 @@ export interface StageOptions {
   settings: StageSettings;
   precision?: Precision;
   compile?: boolean;
+  delta?: StageDelta;
 }
 
 const CHANNELS: Record<StageName, number> = { base: 3, interp: 7, sr1: 6, sr2: 4 };
@@ -141,7 +143,7 @@ export async function openStage(stage: StageName, folder: ModelFolder, options: 
   };
   try {
     const common = { scheduler, precision, compile };
-    const load = () => UNet3DConditionModel.fromPretrained(folder.unet);
+    const load = async () => withDelta(await UNet3DConditionModel.fromPretrained(folder.unet), options.delta);
     const { steps, guidance: guidanceScale } = settings;
     const runner = (
       sampler: { stepBytes(size: StepSize): number },

@@ -13,6 +13,7 @@ import { assemble } from './assemble.js';
 import { newestCheckpoint } from './checkpoint.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
+import { EarlyStop } from './early-stop.js';
 import { HeldOutLoss } from './held-out.js';
 import { RunLogger, type Tick, Ticker } from './logging/index.js';
 import { LossBins } from './loss-bins.js';
@@ -21,7 +22,7 @@ import { AdamW, type TrainableVariable } from './optimizer.js';
 import { prepareText } from './prepare-text.js';
 import { emaDecayAt, learningRateAt } from './schedule.js';
 import { createStage } from './stages/index.js';
-import { restore, save } from './state.js';
+import { baseOf, restore, save } from './state.js';
 import { ValidationSampler } from './validation.js';
 
 export interface TrainOptions {
@@ -132,16 +133,20 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   let checkpoint = found?.dir ?? '';
   let saved = start;
   let waited = 0;
+  let finished = start;
   let lastTick: Tick | null = null;
+  const earlyStop = new EarlyStop(hyper.earlyStop);
+  const base = await baseOf(config, selection);
   const bins = new LossBins(diffusion.numTrainTimesteps);
   const saveNow = async (step: number) => {
     if (saved === step && checkpoint) return;
-    checkpoint = await save(run, step, { unet, optimizer, config, trainable: selection.names });
+    checkpoint = await save(run, step, { unet, optimizer, config, trainable: selection.names, base });
     saved = step;
     print(`saved ${checkpoint}`);
   };
   try {
-    for (let step = start; step < hyper.steps; step++) {
+    let ends = earlyStop.replay(run, start) ? start : hyper.steps;
+    for (let step = start; step < ends; step++) {
       const sums: Tensor[] = [];
       loss = 0;
       for (let i = 0; i < hyper.accumulate; i++) {
@@ -188,7 +193,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       });
       tf.dispose(sums);
 
-      if (done % config.log.everySteps === 0 || done === hyper.steps) {
+      if (done % config.log.everySteps === 0 || done === ends) {
         const waiting = waited / 1e3;
         lastTick = ticker.tick({
           step: done,
@@ -206,12 +211,17 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         const byTimestep = Object.entries(heldOut.byTimestep).map(([t, value]) => [`heldOut/loss_t${t}`, value]);
         logger.scalars(done, { 'heldOut/loss': heldOutLoss, ...Object.fromEntries(byTimestep) });
         print(`held-out loss ${heldOutLoss.toFixed(4)} at step ${done}`);
+        if (earlyStop.reached(heldOutLoss) && done < ends) {
+          ends = done;
+          print(`it no longer falls (train.earlyStop): the run ends at step ${done} of ${hyper.steps}`);
+        }
       }
-      if (validation.due(done)) await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
-      if (done === hyper.steps || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0))
+      if (validation.due(done, ends))
+        await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
+      if (done === ends || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0))
         await saveNow(done);
       await new Promise(resolve => setImmediate(resolve)); // Ctrl-C is heard even when every clip comes from memory
-      if (signal?.aborted && done < hyper.steps) {
+      if (signal?.aborted && done < ends) {
         await saveNow(done);
         throw new InterruptedError(`interrupted at step ${done}; saved in ${checkpoint}. Continue with --resume.`, {
           code: 'train.interrupted',
@@ -219,7 +229,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         });
       }
     }
-    if (start >= hyper.steps) print(`nothing to do: ${run} is at step ${start} of ${hyper.steps}`);
+    if (start >= ends) print(`nothing to do: ${run} is at step ${start} of ${ends}`);
+    finished = ends;
   } finally {
     await loader.close();
     await heldOut.dispose();
@@ -233,7 +244,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   }
   return {
     run,
-    steps: hyper.steps,
+    steps: finished,
     loss,
     heldOutLoss,
     secondsPerStep: lastTick?.secondsPerStep ?? Number.NaN,

@@ -5,16 +5,21 @@ import { tf } from '../engine/index.js';
 import type { Resource } from '../engine/resource.js';
 import { InputError } from '../errors.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
+import { DELTA_FILE, weightFingerprint, writeDelta } from '../models/weights/delta.js';
 import { openSafetensors, type TensorEntry, writeSafetensors } from '../models/weights/safetensors.js';
 import { VERSION } from '../version.js';
 import { readCheckpointState, saveCheckpoint } from './checkpoint.js';
+import type { Selection } from './masks.js';
 import type { AdamW } from './optimizer.js';
+import { pretrainedFolders } from './pretrained.js';
 
 interface Contents {
   unet: UNet3DConditionModel;
   optimizer: AdamW;
   config: Config;
   trainable: string[];
+  /** Fingerprint of the pretrained UNet of which only a part trains; a delta is written beside the weights. */
+  base?: string;
 }
 
 const MOMENTS = { exp_avg: 'm', exp_avg_sq: 'v', ema: 'ema' } as const;
@@ -28,16 +33,29 @@ function read(resource: Resource): Float32Array {
   }
 }
 
-/** Writes `checkpoints/step-N`. `optimizer.safetensors` keys: `exp_avg.NAME`, `exp_avg_sq.NAME`, `ema.NAME` (our layout). */
+/** What a delta of this run belongs to; undefined where it starts from nothing or trains everything. */
+export async function baseOf(
+  { model }: Pick<Config, 'model'>,
+  { trainable, total }: Pick<Selection, 'trainable' | 'total'>,
+): Promise<string | undefined> {
+  if (!model.pretrained || trainable === total) return undefined;
+  return weightFingerprint((await pretrainedFolders(model.pretrained)).unet);
+}
+
+/** Writes `checkpoints/step-N`; the delta holds the averaged weights where there are any. `optimizer.safetensors` keys: `exp_avg.NAME`, `exp_avg_sq.NAME`, `ema.NAME` (our layout). */
 export async function save(
   run: string,
   step: number,
-  { unet, optimizer, config, trainable }: Contents,
+  { unet, optimizer, config, trainable, base }: Contents,
 ): Promise<string> {
   const state = { step, stage: config.stage, seed: config.seed, trainable, version: VERSION };
   return saveCheckpoint(run, state, config.checkpoint.keepLast, async dir => {
     await unet.savePretrained(path.join(dir, 'unet'));
     if (optimizer.options.ema) await optimizer.withAverage(() => unet.savePretrained(path.join(dir, 'ema')));
+    if (base) {
+      const about = { stage: config.stage, base, step: String(step), note: config.note ?? '' };
+      await optimizer.withAverage(() => writeDelta(path.join(dir, DELTA_FILE), unet, trainable, about));
+    }
     const entries: TensorEntry[] = optimizer.slots.flatMap(slot =>
       Object.entries(MOMENTS).flatMap(([key, field]) => {
         const resource = slot[field];

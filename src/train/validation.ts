@@ -18,10 +18,11 @@ export class ValidationSampler {
     this.sampler = createStageSampler(context);
   }
 
-  due(step: number): boolean {
-    const { validate, train } = this.context.config;
+  /** @param last the step that the run ends with */
+  due(step: number, last: number): boolean {
+    const { validate } = this.context.config;
     if (validate.everySteps === 0 || this.sampler.count === 0) return false;
-    return step % validate.everySteps === 0 || step === train.steps;
+    return step % validate.everySteps === 0 || step === last;
   }
 
   /**

@@ -31,6 +31,13 @@ export const trainSection = section('Optimisation.', {
     maximum: 1,
   }),
   dropout: flag('Dropout inside the network (0.1 in the temporal convolutions).', true),
+  earlyStop: section(
+    'Ending before `steps` when the held-out loss no longer falls (needs validate.heldOutEverySteps).',
+    {
+      patience: int('Held-out losses in a row without an improvement after which the run ends; 0 is off.', 0),
+      minImprovement: num('What counts as one, as a share of the best loss so far.', 0.01, { minimum: 0, maximum: 1 }),
+    },
+  ),
   trainable: section('Which parameters are trained; the others stay bit-identical.', {
     include: list('Globs over parameter names, added to the preset.', text('A glob such as **.temp_attentions.**')),
     exclude: list('Globs taken out again.', text('A glob such as **.norm.**')),
