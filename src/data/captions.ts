@@ -1,6 +1,8 @@
 import { basename, extname } from 'node:path';
 import { InputError } from '../errors.js';
 import type { VideoInfo } from './ffmpeg.js';
+import type { ManifestEntry } from './manifest.js';
+import type { Segment, TarMember } from './video-source.js';
 
 /** One caption found in a mapping file. `key` is a path, a file name, or a file name without its extension. */
 export interface CaptionRow {
@@ -10,6 +12,8 @@ export interface CaptionRow {
   line: number;
   /** What the row already says about the video; saves a probe. */
   info?: VideoInfo;
+  /** What else the row says. */
+  entry?: Partial<Pick<ManifestEntry, 'id' | 'captions' | 'member' | 'segment' | 'kind'>>;
 }
 
 /** Rows of a mapping file, lines that name no video, and lines that could not be read. */
@@ -54,12 +58,24 @@ export function field(row: Record<string, unknown>, names: readonly string[]): s
   return undefined;
 }
 
+/** Columns that say what a probe would find. */
+export const INFO_COLUMNS = ['width', 'height', 'fps', 'frames', 'seconds', 'codec'];
+
+/** Several captions of one video, trimmed, in a list; undefined where there is none. */
+export function captionsOf(row: Record<string, unknown>): string[] | undefined {
+  if (!Array.isArray(row.captions)) return undefined;
+  const texts = row.captions.filter((one): one is string => typeof one === 'string').map(one => one.trim());
+  const captions = texts.filter(one => one !== '');
+  return captions.length > 0 ? captions : undefined;
+}
+
 /** Size, rate and length, where a row states them all with usable values. */
 export function statedInfo(row: Record<string, unknown>): VideoInfo | undefined {
   const value = (name: string): number => Number(row[name] ?? Number.NaN);
   const info = { width: value('width'), height: value('height'), fps: value('fps'), frames: value('frames') };
   if (!Object.values(info).every(one => Number.isFinite(one) && one > 0)) return undefined;
-  return { ...info, seconds: info.frames / info.fps, codec: String(row.codec ?? 'unknown') };
+  const seconds = value('seconds') > 0 ? value('seconds') : info.frames / info.fps;
+  return { ...info, seconds, codec: String(row.codec ?? 'unknown') };
 }
 
 /** One object of a JSONL or JSON mapping as a row, or the reason why it is none. */
@@ -69,7 +85,34 @@ export function objectRow(value: unknown, line: number): CaptionRow | string {
   const key = field(row, PATH_COLUMNS);
   if (key === undefined)
     return `no path: expected one of ${PATH_COLUMNS.join(', ')}; got ${Object.keys(row).join(', ')}`;
-  return { key, caption: field(row, CAPTION_COLUMNS) ?? '', line, info: statedInfo(row) };
+  const entry = statedEntry(row);
+  if (typeof entry === 'string') return entry;
+  const caption = field(row, CAPTION_COLUMNS) ?? entry.captions?.[0] ?? '';
+  const extra = Object.keys(entry).length > 0 ? { entry } : {};
+  return { key, caption, line, info: statedInfo(row), ...extra };
+}
+
+/** What a prepared manifest says beyond path and caption, or what is wrong with it: a part must not become the whole. */
+function statedEntry(row: Record<string, unknown>): NonNullable<CaptionRow['entry']> | string {
+  const entry: NonNullable<CaptionRow['entry']> = {};
+  if (typeof row.id === 'string' && row.id !== '') entry.id = row.id;
+  const captions = captionsOf(row);
+  if (captions) entry.captions = captions;
+  if (row.kind === 'image') entry.kind = 'image';
+  if (row.member !== undefined) {
+    const { name, start, end } = Object(row.member) as TarMember;
+    const whole = [start, end].every(Number.isSafeInteger) && start >= 0 && end >= start;
+    if (typeof name !== 'string' || !whole) return 'member is not {"name": text, "start": byte, "end": byte}';
+    entry.member = { name, start, end };
+  }
+  if (row.segment !== undefined) {
+    const { start, seconds } = Object(row.segment) as Segment;
+    if (![start, seconds].every(Number.isFinite) || start < 0 || seconds <= 0) {
+      return 'segment is not {"start": seconds, "seconds": above 0}';
+    }
+    entry.segment = { start, seconds };
+  }
+  return entry;
 }
 
 /**

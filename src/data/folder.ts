@@ -2,12 +2,23 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, sep } from 'node:path';
 import type { CaptionTable } from './captions.js';
 import { isVideoName, parseJsonCaptions, parseTextCaptions, stem } from './captions.js';
-import type { Candidate, Skip } from './manifest.js';
+import type { Skip } from './manifest.js';
+import { readParquet } from './sources/parquet.js';
+import type { Candidate } from './sources/types.js';
 import { readCsv, readJsonl } from './table.js';
 
 /** Mapping files looked for at the top of a folder; all that are there are read, the first caption of a video counts. */
-const MAPPING_FILES = [
-  ...['metadata.jsonl', 'captions.jsonl', 'metadata.csv', 'captions.csv', 'captions.json', 'metadata.json'],
+export const MAPPING_FILES = [
+  ...[
+    'metadata.jsonl',
+    'captions.jsonl',
+    'metadata.csv',
+    'captions.csv',
+    'metadata.parquet',
+    'captions.parquet',
+    'captions.json',
+    'metadata.json',
+  ],
   ...['captions.txt', 'caption.txt', 'prompts.txt', 'prompt.txt'],
 ];
 
@@ -37,6 +48,7 @@ async function exists(path: string): Promise<boolean> {
 async function readMapping(path: string, stems: ReadonlySet<string>): Promise<CaptionTable> {
   if (path.endsWith('.jsonl')) return readJsonl(path);
   if (path.endsWith('.csv')) return readCsv(path);
+  if (path.endsWith('.parquet')) return readParquet(path);
   const text = await readFile(path, 'utf8');
   return path.endsWith('.json') ? parseJsonCaptions(text, path) : parseTextCaptions(text, stems);
 }
@@ -92,7 +104,7 @@ export async function readFolder(root: string): Promise<FolderContents> {
     const path = join(root, name);
     if (!(await exists(path))) continue;
     const table = await readMapping(path, stems);
-    for (const row of table.rows) index.add({ ...row, source: path });
+    for (const row of table.rows) index.add({ ...row, captions: row.entry?.captions, source: path });
     for (const { line, detail } of table.malformed) {
       result.skips.push({ path, reason: 'malformed row', detail, source: `${path}:${line}` });
     }
@@ -121,8 +133,8 @@ export async function readFolder(root: string): Promise<FolderContents> {
     if (sidecar && sidecar.caption !== '') {
       result.candidates.push({ id, path, caption: sidecar.caption, source: sidecar.path, line: 1, info: mapped?.info });
     } else {
-      const { caption = '', source = root, line = 0, info } = mapped ?? {};
-      result.candidates.push({ id, path, caption, source, line, info });
+      const { caption = '', source = root, line = 0, info, captions } = mapped ?? {};
+      result.candidates.push({ id, path, caption, source, line, info, ...(captions && { captions }) });
     }
   }
   for (const { key, source, line, caption } of index.unused()) {

@@ -174,7 +174,7 @@ export function createLoader(options: LoaderOptions): Loader {
   };
 
   /** The clip at one place of the order, or the next one that can be read. */
-  const sample = async (k: number): Promise<{ entry: ManifestEntry; clip: Frames }> => {
+  const sample = async (k: number): Promise<{ entry: ManifestEntry; clip: Frames; caption: string }> => {
     const epoch = Math.floor(k / count);
     const place = k - epoch * count;
     const indices = order(epoch);
@@ -185,7 +185,10 @@ export function createLoader(options: LoaderOptions): Loader {
         const chosen = randomStream(seed, PURPOSE.temporalOffset, place, epoch);
         const each = strides[strides.length === 1 ? 0 : chosen.int(strides.length)]!;
         const clip = await reader.read(index, offsets => chosen.int(offsets), span(each));
-        return { entry: entries[index]!, clip: everyNth(clip, each) };
+        const { captions, caption } = entries[index]!;
+        // A stream of its own: several captions for one clip change nothing about frames and order.
+        const drawn = captions ? randomStream(seed, PURPOSE.captionChoice, place, epoch).int(captions.length) : 0;
+        return { entry: entries[index]!, clip: everyNth(clip, each), caption: captions?.[drawn] ?? caption };
       } catch (error) {
         const reason = clipProblem(error);
         if (reason === undefined) throw stop.signal.aborted ? closed() : error;
@@ -208,7 +211,7 @@ export function createLoader(options: LoaderOptions): Loader {
     return {
       videos,
       shape: [batchSize, frames, height, width, 3],
-      captions: samples.map(({ entry }) => entry.caption),
+      captions: samples.map(({ caption }) => caption),
       ids: samples.map(({ entry }) => entry.id),
     };
   };

@@ -48,6 +48,7 @@ export const PURPOSE = {
   noise: 5,
   timesteps: 6,
   captionDropout: 7,
+  captionChoice: 8,
 } as const;
 export type Purpose = (typeof PURPOSE)[keyof typeof PURPOSE];
 

@@ -2,7 +2,17 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type CsvError, parse } from 'csv-parse';
 import { InputError } from '../errors.js';
-import { CAPTION_COLUMNS, type CaptionTable, field, objectRow, PATH_COLUMNS, statedInfo } from './captions.js';
+import {
+  CAPTION_COLUMNS,
+  type CaptionRow,
+  type CaptionTable,
+  captionsOf,
+  field,
+  INFO_COLUMNS,
+  objectRow,
+  PATH_COLUMNS,
+  statedInfo,
+} from './captions.js';
 
 /** WebVid's columns; the video is at `<root>/<page_dir>/<videoid>.mp4`. */
 const WEBVID_COLUMNS = ['videoid', 'page_dir', 'name'];
@@ -44,14 +54,10 @@ export async function readCsv(path: string, limit = Number.POSITIVE_INFINITY): P
       record: Record<string, unknown>;
       info: { lines: number };
     }>) {
-      if (table.rows.length === 0) table.webvid = checkColumns(path, header ?? []);
-      const key = table.webvid ? webvidPath(record) : field(record, PATH_COLUMNS);
-      if (key === undefined) {
-        table.malformed.push({ line: info.lines, detail: table.webvid ? 'no videoid' : 'no path' });
-      } else {
-        const caption = table.webvid ? field(record, ['name']) : field(record, CAPTION_COLUMNS);
-        table.rows.push({ key, caption: caption ?? '', line: info.lines, info: statedInfo(record) });
-      }
+      if (table.rows.length === 0) table.webvid = checkColumns(path, header ?? []).webvid;
+      const row = recordRow(record, table.webvid, info.lines);
+      if (typeof row === 'string') table.malformed.push({ line: info.lines, detail: row });
+      else table.rows.push(row);
       if (table.rows.length >= limit) break;
     }
   } catch (error) {
@@ -73,10 +79,23 @@ function webvidPath(record: Record<string, unknown>): string | undefined {
   return folder === undefined ? `${id}.mp4` : `${folder}/${id}.mp4`;
 }
 
-/** Whether the columns are WebVid's. */
-function checkColumns(path: string, header: readonly string[]): boolean {
+/** One row of a CSV or Parquet table, by its columns' names in lower case, or the reason why it is none. */
+export function recordRow(record: Record<string, unknown>, webvid: boolean, line: number): CaptionRow | string {
+  const key = webvid ? webvidPath(record) : field(record, PATH_COLUMNS);
+  if (key === undefined) return webvid ? 'no videoid' : 'no path';
+  const captions = webvid ? undefined : captionsOf(record);
+  const caption = field(record, webvid ? ['name'] : CAPTION_COLUMNS) ?? captions?.[0] ?? '';
+  return { key, caption, line, info: statedInfo(record), ...(captions && { entry: { captions } }) };
+}
+
+/**
+ * Whether the columns are WebVid's, and which of them are read.
+ * @throws InputError `manifest.columns`
+ */
+export function checkColumns(path: string, header: readonly string[]): { webvid: boolean; used: ReadonlySet<string> } {
   const webvid = WEBVID_COLUMNS.every(name => header.includes(name));
-  const plain = PATH_COLUMNS.some(name => header.includes(name)) && CAPTION_COLUMNS.some(name => header.includes(name));
+  const captions = [...CAPTION_COLUMNS, 'captions'];
+  const plain = [PATH_COLUMNS, captions].every(names => names.some(name => header.includes(name)));
   if (!webvid && !plain) {
     throw new InputError(
       `${path}: the header has the columns ${header.join(', ') || '(none)'}; expected WebVid's (videoid, contentUrl, duration, ` +
@@ -84,7 +103,7 @@ function checkColumns(path: string, header: readonly string[]): boolean {
       { code: 'manifest.columns', path, header },
     );
   }
-  return webvid;
+  return { webvid, used: new Set([...WEBVID_COLUMNS, ...PATH_COLUMNS, ...captions, ...INFO_COLUMNS]) };
 }
 
 /** Reads JSON objects, one a line: `{"path" | "video", "caption" | "text"}`. */

@@ -55,7 +55,7 @@ export async function openData(config: Config, print: (line: string) => void): P
   return {
     train,
     heldOut,
-    captions: [...train, ...heldOut].map(e => e.caption),
+    captions: [...train, ...heldOut].flatMap(e => e.captions ?? [e.caption]),
     loaderOptions: {
       frames: data.frames,
       fps: data.fps,

@@ -216,8 +216,8 @@ describe('a source with nothing to use', () => {
     const error = await failure(() => openManifest(join(root, 'nowhere')));
     expect([error.code, error.exitCode]).toEqual(['manifest.missing', 2]);
     expect(error.message).toMatch(/nowhere does not exist/);
-    const folder = folderWith({ 'list.parquet': 'x', 'captions.json': '{"a"', 'a.mp4': 'v' });
-    expect((await failure(() => openManifest(join(folder, 'list.parquet')))).code).toBe('manifest.kind');
+    const folder = folderWith({ 'list.xml': 'x', 'captions.json': '{"a"', 'a.mp4': 'v' });
+    expect((await failure(() => openManifest(join(folder, 'list.xml')))).code).toBe('manifest.kind');
     expect((await failure(() => openManifest(folder))).message).toMatch(/captions.json is not JSON/);
   });
 });
