@@ -26,6 +26,8 @@ export interface BenchOptions {
   precision: Precision;
   steps: number;
   compile?: boolean;
+  /** Gradient checkpointing of all blocks (default off). */
+  checkpointing?: boolean;
   onStep?: (done: number, milliseconds: number) => void;
 }
 
@@ -79,12 +81,14 @@ export async function bench({
   precision,
   steps,
   compile: enabled = true,
+  checkpointing = false,
   onStep,
 }: BenchOptions): Promise<BenchResult> {
   const { bench, model } = await readConfig(config);
   const [B, C, F, H, W] = bench.sample;
   const unet = new UNet3DConditionModel(model);
   unet.initialize(0);
+  if (checkpointing) unet.enableGradientCheckpointing();
   const key = (purpose: string) => rngKey(0, 0, purpose);
   const x = randomNormal([B, F, H, W, C], key('sample'));
   const noise = randomNormal([B, F, H, W, C], key('noise'));

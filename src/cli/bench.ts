@@ -17,6 +17,11 @@ export const builder = (yargs: Argv) =>
     })
     .option('precision', { choices: ['fp32', 'bf16'] as const, default: 'fp32' as const, describe: 'bf16 is autocast' })
     .option('steps', { type: 'number', default: 5, describe: 'Measured steps, after one that is not' })
+    .option('checkpointing', {
+      type: 'boolean',
+      default: false,
+      describe: 'Compute activations again in the backward pass instead of keeping them',
+    })
     .option('compile', { type: 'boolean', default: true, describe: '--no-compile runs op by op' });
 
 interface Args {
@@ -25,6 +30,7 @@ interface Args {
   precision: 'fp32' | 'bf16';
   steps: number;
   compile: boolean;
+  checkpointing: boolean;
   json: boolean;
   quiet: boolean;
 }
@@ -32,13 +38,14 @@ interface Args {
 export async function handler(args: Args): Promise<void> {
   const { bench } = await import('../bench/bench.js');
   const progress = createProgress({ label: `${args.mode} ${args.precision}`, total: args.steps, quiet: args.quiet });
-  const { config, mode, precision, steps, compile } = args;
+  const { config, mode, precision, steps, compile, checkpointing } = args;
   const result = await bench({
     config,
     mode,
     precision,
     steps,
     compile,
+    checkpointing,
     onStep: (done, ms) => progress.update(done, `${ms.toFixed(0)} ms`),
   });
   progress.stop();

@@ -1,3 +1,4 @@
+export { checkpoint } from './checkpoint.js';
 export { type CompiledFunction, type CompileOptions, compile, isTracing, type Precision } from './compile.js';
 export { valueAndGrads } from './gradients.js';
 export { type EstimateOptions, estimate, type MemoryEstimate } from './liveness.js';

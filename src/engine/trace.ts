@@ -63,6 +63,11 @@ export function assumeShape(shape: number[]): void {
   if (current) current.assumedShape = shape;
 }
 
+/** `t`, which inside a trace is not there before `waits` are (TensorFlow runs whatever is ready); elsewhere `t` itself. */
+export function after(t: Tensor, waits: Tensor[]): Tensor {
+  return current ? current.after(t, waits) : t;
+}
+
 /**
  * While a function is traced to be looked at only (`estimate`), a tensor that stands for a weight without memory; else null.
  * @param owner whose weight it is: the same owner gets the same tensor within one trace
@@ -165,6 +170,16 @@ class Tracer {
     const made = this.real.graphAddOp(this.graph, 'Identity', attrs, [value], waits)[0]!.id;
     this.nodes.push({ op: 'Identity', inputs: [value], outputs: [{ id: made, shape: t.shape, dtype }] });
     return made;
+  }
+
+  /** `t` as a value that waits for others. */
+  after(t: Tensor, waits: Tensor[]): Tensor {
+    const [value, ...others] = this.backend.getInputTensorIds([t, ...waits]).map(toValue) as [number, ...number[]];
+    const { dtype } = this.backend.tensorMap.get(t.dataId);
+    const [made] = this.real.graphAddOp(this.graph, 'Identity', [typeAttr('T', dtype)], [value], others);
+    const output = { id: made!.id, shape: t.shape, dtype };
+    this.nodes.push({ op: 'Identity', inputs: [value], outputs: [output] });
+    return this.backend.createOutputTensor({ ...output, id: toId(output.id) });
   }
 
   /** Checks that `t` may be used here, and turns a variable into an argument of the function. */

@@ -11,6 +11,7 @@ import { compile, type Tensor, tf, valueAndGrads, withDropout } from '../engine/
 import { InputError, InterruptedError, WorkError } from '../errors.js';
 import { assemble } from './assemble.js';
 import { newestCheckpoint } from './checkpoint.js';
+import { applyCheckpointing } from './checkpointing.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { EarlyStop } from './early-stop.js';
@@ -91,6 +92,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   print(
     `training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`,
   );
+  const recomputed = applyCheckpointing(unet, hyper.gradientCheckpointing);
+  if (recomputed.length > 0) print(`gradient checkpointing: ${recomputed.join(', ')}`);
 
   // ---- optimizer, resume ------------------------------------------------------------------------------------------
   const optimizer = new AdamW(trainable, { ...hyper, ema: hyper.ema.decay > 0, compile: config.compile });

@@ -21,7 +21,7 @@ export interface Selection {
 }
 
 /** Dots separate path segments, so that `*` is one segment and `**` any number. */
-function matcher(glob: string): (name: string) => boolean {
+export function matcher(glob: string): (name: string) => boolean {
   const match = picomatch(glob.replaceAll('.', '/'), { dot: true });
   return name => match(name.replaceAll('.', '/'));
 }

@@ -6,6 +6,7 @@ import { compile, estimate, randomNormal, rngKey, type Tensor, tf, valueAndGrads
 import { parseAutoencoderConfig } from '../models/vae/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildUnet } from './assemble.js';
+import { applyCheckpointing } from './checkpointing.js';
 import { selectTrainable } from './masks.js';
 import { AdamW } from './optimizer.js';
 import { createStage } from './stages/index.js';
@@ -59,6 +60,7 @@ export async function plan(
   const { train, data, model } = config;
   const unet = await buildUnet(model);
   try {
+    applyCheckpointing(unet, train.gradientCheckpointing);
     const parameters = [...unet.parameters().values()];
     const selection = selectTrainable(
       parameters.map(p => ({ name: p.path, size: p.size })),

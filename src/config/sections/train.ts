@@ -30,6 +30,14 @@ export const trainSection = section('Optimisation.', {
     minimum: 0,
     maximum: 1,
   }),
+  gradientCheckpointing: Type.Unsafe<boolean | string[]>({
+    anyOf: [{ type: 'boolean' }, { type: 'array', items: { type: 'string', minLength: 1 }, minItems: 1 }],
+    description:
+      'Compute the activations of UNet blocks again in the backward pass instead of keeping them: much less memory, about a ' +
+      'third more time, the same gradients bit for bit. `true` for all blocks, or globs over their names such as ' +
+      '[down_blocks.0, up_blocks.*].',
+    default: false,
+  }),
   dropout: flag('Dropout inside the network (0.1 in the temporal convolutions).', true),
   earlyStop: section(
     'Ending before `steps` when the held-out loss no longer falls (needs validate.heldOutEverySteps).',

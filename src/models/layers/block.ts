@@ -71,6 +71,11 @@ export abstract class Block extends tf.layers.Layer implements ParameterOwner {
     return this.parent ? this.parent.block.pathOf(`${this.parent.member}.${member}`) : member;
   }
 
+  /** Dotted name from the model on, e.g. `down_blocks.1`; empty for the model itself. */
+  get path(): string {
+    return this.parent ? this.parent.block.pathOf(this.parent.member) : '';
+  }
+
   get variableScope(): string {
     return this.parent ? this.parent.block.variableScope : this.name;
   }

@@ -38,13 +38,16 @@ abstract class LevelBlock extends Block {
     this.tempAttentions = this.list('temp_attentions', temporalAttentions(level, attended.length));
   }
 
-  protected layer(i: number, x: Tensor, { frames, temb, text }: VideoContext): Tensor {
-    return tf.tidy(() => {
-      let h = this.resnets[i]!.forward(x, temb);
+  /** @param xs [B·F, H, W, C] each; several are joined along the channels */
+  protected layer(i: number, xs: Tensor[], { frames, temb, text, run }: VideoContext): Tensor {
+    const layer = (t: Tensor, tokens: Tensor, ...parts: Tensor[]): Tensor[] => {
+      let h = parts.length > 1 ? tf.concat(parts, 3) : parts[0]!;
+      h = this.resnets[i]!.forward(h, t);
       h = this.tempConvs[i]?.forward(h, frames) ?? h;
-      h = this.attentions[i]?.forward(h, text) ?? h;
-      return this.tempAttentions[i]?.forward(h, frames) ?? h;
-    });
+      h = this.attentions[i]?.forward(h, tokens) ?? h;
+      return [this.tempAttentions[i]?.forward(h, frames) ?? h];
+    };
+    return run(this, layer, [temb, text, ...xs])[0]!;
   }
 }
 
@@ -69,11 +72,13 @@ export class DownBlock extends LevelBlock {
    */
   override forward(x: Tensor, context: VideoContext): Tensor[] {
     const outputs: Tensor[] = [];
-    for (const i of this.resnets.keys()) outputs.push(this.layer(i, outputs.at(-1) ?? x, context));
-    const last = outputs.at(-1)!;
-    if (this.sampler instanceof Downsample2D) outputs.push(this.sampler.forward(last));
-    else if (this.sampler) outputs.push(this.sampler.forward(last, context.temb));
-    return outputs;
+    for (const i of this.resnets.keys()) outputs.push(this.layer(i, [outputs.at(-1) ?? x], context));
+    const { sampler } = this;
+    if (!sampler) return outputs;
+    const sample = (h: Tensor, temb: Tensor): Tensor[] => [
+      sampler instanceof Downsample2D ? sampler.forward(h) : sampler.forward(h, temb),
+    ];
+    return [...outputs, ...context.run(this, sample, [outputs.at(-1)!, context.temb])];
   }
 }
 
@@ -109,13 +114,13 @@ export class UpBlock extends LevelBlock {
    */
   override forward(x: Tensor, context: VideoContext, skips: Tensor[], size: [number, number] | null): Tensor {
     let h = x;
-    for (const [i, skip] of skips.entries()) {
-      h = tf.tidy(() => this.layer(i, tf.concat([h, skip], 3), context));
-    }
-    if (!this.sampler) return h;
-    return this.sampler instanceof Upsample2D
-      ? this.sampler.forward(h, size ?? undefined)
-      : this.sampler.forward(h, context.temb);
+    for (const [i, skip] of skips.entries()) h = this.layer(i, [h, skip], context);
+    const { sampler } = this;
+    if (!sampler) return h;
+    const sample = (x: Tensor, temb: Tensor): Tensor[] => [
+      sampler instanceof Upsample2D ? sampler.forward(x, size ?? undefined) : sampler.forward(x, temb),
+    ];
+    return context.run(this, sample, [h, context.temb])[0]!;
   }
 }
 
@@ -135,14 +140,16 @@ export class MidBlock extends Block {
   }
 
   /** x [B·F, H, W, C] -> the same shape */
-  override forward(x: Tensor, { frames, temb, text }: VideoContext): Tensor {
-    return tf.tidy(() => {
-      const convolve = (i: 0 | 1, input: Tensor) => {
-        const h = this.resnets[i]!.forward(input, temb);
-        return this.tempConvs[i]?.forward(h, frames) ?? h;
-      };
-      const h = this.attention.forward(convolve(0, x), text);
-      return convolve(1, this.tempAttentions[0]?.forward(h, frames) ?? h);
-    });
+  override forward(x: Tensor, { frames, temb, text, run }: VideoContext): Tensor {
+    const convolve = (i: 0 | 1, input: Tensor, t: Tensor) => {
+      const h = this.resnets[i]!.forward(input, t);
+      return this.tempConvs[i]?.forward(h, frames) ?? h;
+    };
+    const attend = (input: Tensor, t: Tensor, tokens: Tensor): Tensor[] => {
+      const h = this.attention.forward(convolve(0, input, t), tokens);
+      return [this.tempAttentions[0]?.forward(h, frames) ?? h];
+    };
+    const [h] = run(this, attend, [x, temb, text]) as [Tensor];
+    return run(this, (input: Tensor, t: Tensor) => [convolve(1, input, t)], [h, temb])[0]!;
   }
 }

@@ -8,5 +8,6 @@ export {
   isTemporal,
   loadImageWeights,
 } from './inflate.js';
-export { type BlockRunner, type UNetConditions, UNetModel } from './network.js';
+export type { PartRunner } from './level.js';
+export { type UNetConditions, UNetModel } from './network.js';
 export { UNet3DConditionModel } from './unet.js';

@@ -1,6 +1,7 @@
 /** The run of layers that every block of the UNet consists of: resnet, temporal convolution, attention, temporal attention. */
 import type { Tensor } from '../../engine/index.js';
 import { AddedKVAttention } from '../layers/added-kv-attention.js';
+import type { Block } from '../layers/block.js';
 import { ResnetBlock2D, type ResnetBlockConfig } from '../layers/resnet-block.js';
 import { TemporalConvLayer } from '../layers/temporal-conv.js';
 import { TransformerTemporalModel } from '../layers/temporal-transformer.js';
@@ -12,6 +13,12 @@ import type { LevelHeads } from './heads.js';
 /** Dropout of temporal convolutions, hard-coded upstream; active only inside the engine's `withDropout`. */
 const TEMPORAL_DROPOUT = 0.1;
 
+/**
+ * Runs a part of `block` (one layer of it, or its sampler): `fn(...inputs)`, where `inputs` are all the tensors that `fn`
+ * reads besides variables.
+ */
+export type PartRunner = (block: Block, fn: (...inputs: Tensor[]) => Tensor[], inputs: Tensor[]) => Tensor[];
+
 /** What all layers of a video have in common. Frames of an image model are images of their own. */
 export interface VideoContext {
   frames: number;
@@ -19,6 +26,7 @@ export interface VideoContext {
   temb: Tensor;
   /** Text tokens [B, L, crossAttentionDim]. */
   text: Tensor;
+  run: PartRunner;
 }
 
 /** What one block (down, middle or up) is built from. */

@@ -4,7 +4,7 @@
  * what a video's frames share (text, time) is computed once a video.
  */
 import { timestepEmbedding } from '../../diffusion/timestep-embedding.js';
-import { type Tensor, tf } from '../../engine/index.js';
+import { checkpoint, type Tensor, tf } from '../../engine/index.js';
 import { activate } from '../layers/activation.js';
 import type { Block } from '../layers/block.js';
 import { Conv2d } from '../layers/conv2d.js';
@@ -21,7 +21,7 @@ import { downBlocks, midBlock, upBlocks } from './build.js';
 import { checkInputs } from './check-inputs.js';
 import { classEmbedding } from './class-embedding.js';
 import { type UNet3DConfig, unet3dConfigJson } from './config.js';
-import type { VideoContext } from './level.js';
+import type { PartRunner, VideoContext } from './level.js';
 
 export interface UNetConditions {
   /** Noise level of a super-resolution stage's condition [B], or what `class_embed_type` says. */
@@ -30,11 +30,7 @@ export interface UNetConditions {
   timestepCond?: Tensor | null;
 }
 
-/**
- * Runs one down, middle or up block: `fn(...inputs)`. Replace `UNetModel.runBlock` to wrap blocks, for
- * example to recompute them in the backward pass; variables inside are captured, `inputs` are all the tensors.
- */
-export type BlockRunner = (block: Block, fn: (...inputs: Tensor[]) => Tensor[], inputs: Tensor[]) => Tensor[];
+const plainly: PartRunner = (_, fn, inputs) => tf.tidy(() => fn(...inputs));
 
 /** Heads of the entry transformer, hard-coded upstream; its head size is, too, in Show-1's class. */
 const ENTRY_HEADS = 8;
@@ -43,8 +39,8 @@ const ENTRY_HEAD_DIM = 64;
 export abstract class UNetModel extends Model {
   readonly config: UNet3DConfig;
   protected override readonly weightStem = 'diffusion_pytorch_model';
-  /** See `BlockRunner`. */
-  runBlock: BlockRunner = (_, fn, inputs) => tf.tidy(() => fn(...inputs));
+  /** Runs the parts of the network one after another; replaced, it may wrap them. See `PartRunner`. */
+  runPart: PartRunner = plainly;
 
   private readonly convIn: Conv2d;
   private readonly transformerIn: TransformerTemporalModel | null;
@@ -123,35 +119,47 @@ export abstract class UNetModel extends Model {
       const text = this.encoderHidProj?.forward(encoderHiddenStates) ?? encoderHiddenStates; // [B, L, crossDim]
       const centred = this.config.centerInputSample ? sample.mul(2).sub(1) : sample;
       let x = this.convIn.forward(single ? centred : foldFrames(centred)); // [B·F, H, W, C]
-      if (this.transformerIn) x = this.transformerIn.forward(x, frames);
-
-      type Step = (h: Tensor, context: VideoContext, skips: Tensor[]) => Tensor[];
-      const run = (block: Block, step: Step, own: Tensor[] = []) =>
-        this.runBlock(block, (h, t, c, ...rest) => step(h!, { frames, temb: t!, text: c! }, rest), [
-          x,
-          temb,
-          text,
-          ...own,
-        ]);
+      const { transformerIn, midBlock, runPart: run } = this;
+      if (transformerIn) x = run(transformerIn, h => [transformerIn.forward(h!, frames)], [x])[0]!;
+      const context: VideoContext = { frames, temb, text, run };
       const skips = [x];
       for (const block of this.downBlocks) {
-        const outputs = run(block, (h, context) => block.forward(h, context));
-        skips.push(...outputs);
-        x = outputs.at(-1)!;
+        skips.push(...block.forward(x, context));
+        x = skips.at(-1)!;
       }
-      const { midBlock } = this;
-      if (midBlock) x = run(midBlock, (h, context) => [midBlock.forward(h, context)])[0]!;
+      if (midBlock) x = midBlock.forward(x, context);
       for (const block of this.upBlocks) {
         const own = skips.splice(-block.skips).reverse(); // the deepest first
         const next = skips.at(-1);
         const size = next ? ([next.shape[1], next.shape[2]] as [number, number]) : null;
-        x = run(block, (h, context, s) => [block.forward(h, context, s, size)], own)[0]!;
+        x = block.forward(x, context, own, size);
       }
       // diffusers' class has SiLU here whatever act_fn says.
       const act = this.config.family === 'diffusers' ? 'silu' : this.config.actFn;
       const out = this.convOut.forward(this.convNormOut.forward(x, act));
       return single ? out : unfoldFrames(out, frames);
     });
+  }
+
+  /** Names of the blocks that `enableGradientCheckpointing` takes, in the order in which they run. */
+  get checkpointableBlocks(): string[] {
+    const blocks = [this.transformerIn, ...this.downBlocks, this.midBlock, ...this.upBlocks];
+    return blocks.flatMap(block => (block ? [block.path] : []));
+  }
+
+  /**
+   * Trains with less memory: what the layers of these blocks compute is not kept for the backward pass but computed again
+   * there. Gradients stay the same bit for bit.
+   * @param blocks see `checkpointableBlocks`; default all
+   */
+  enableGradientCheckpointing(blocks: readonly string[] = this.checkpointableBlocks): void {
+    const chosen = new Set(blocks);
+    this.runPart = (block, fn, inputs) =>
+      chosen.has(block.path) ? checkpoint(fn, inputs) : plainly(block, fn, inputs);
+  }
+
+  disableGradientCheckpointing(): void {
+    this.runPart = plainly;
   }
 
   /** The embedding of timestep, class labels and text as a whole: [B, D]. */

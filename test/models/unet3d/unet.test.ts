@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { compile, type Tensor, tf, valueAndGrads } from '../../../src/engine/index.js';
+import { compile, rngKey, type Tensor, tf, valueAndGrads, withDropout } from '../../../src/engine/index.js';
 import { InputError } from '../../../src/errors.js';
 import { type Block, UNet3DConditionModel } from '../../../src/models/index.js';
 import { sample } from '../../engine/finite-difference.js';
@@ -19,6 +20,7 @@ function ready(config: Record<string, unknown>, seed = 1): UNet3DConditionModel 
   return unet;
 }
 
+const digest = (values: NodeJS.ArrayBufferView) => createHash('sha256').update(values).digest('hex');
 const maxDifference = (a: Tensor, b: Tensor) => tf.tidy(() => a.sub(b).abs().max().dataSync()[0]!);
 
 describe('UNet3DConditionModel', () => {
@@ -103,14 +105,50 @@ describe('UNet3DConditionModel', () => {
     unet.dispose();
   });
 
-  it('runs every block through runBlock with all its tensors', () => {
+  it.each([
+    ['pixel', PIXEL, 3],
+    ['super-resolution', SR, 6],
+    ['latent, Show-1', LATENT_SHOW1, 4],
+    ['latent, diffusers', LATENT, 4],
+  ])('%s: gradient checkpointing changes no bit of the gradients, dropout included', (_, config, C) => {
+    const unet = ready(config);
+    const variables = unet.trainableWeights.map(w => w.read());
+    const temporal = [...unet.parameters().values()].filter(p => p.path.includes('temp_attentions'));
+    const classLabels = 'class_embed_type' in config ? labels : null;
+    const gradients = (of: Tensor[]) => (x: Tensor, key: Tensor) => {
+      const loss = () => unet.forward(x, steps, text.clone(), { classLabels }).square().mean();
+      const { value, grads } = withDropout(key, () => valueAndGrads(loss, of));
+      return [value, ...grads];
+    };
+    tf.tidy(() => {
+      const x = sample([2, 3, 4, 6, C]);
+      const key = rngKey(1, 2, 'dropout');
+      // toEqual takes seconds for as many numbers
+      const bits = (step: (x: Tensor, key: Tensor) => Tensor[]) => step(x, key).map(t => digest(t.dataSync()));
+      for (const of of [variables, temporal.map(p => p.value())] as Tensor[][]) {
+        const expected = bits(gradients(of));
+        const before = tf.memory().numTensors;
+        unet.enableGradientCheckpointing();
+        const all = bits(gradients(of));
+        unet.enableGradientCheckpointing(['mid_block', 'up_blocks.0']);
+        const some = bits(gradients(of));
+        unet.disableGradientCheckpointing();
+        expect(all).toEqual(expected);
+        expect(some).toEqual(expected);
+        expect(tf.memory().numTensors - before).toBe(2 * expected.length); // the results alone
+      }
+    });
+    unet.dispose();
+  });
+
+  it('runs every layer through runPart with all its tensors', () => {
     const unet = ready(PIXEL);
     const x = sample([2, 2, 4, 4, 3]);
     const seen: [string, number][] = [];
-    const plain = unet.runBlock;
+    const plain = unet.runPart;
     const expected = unet.forward(x, steps, text);
-    unet.runBlock = (block, fn, inputs) => {
-      seen.push([block.constructor.name, inputs.length]);
+    unet.runPart = (block, fn, inputs) => {
+      seen.push([block.path, inputs.length]);
       return plain(
         block,
         fn,
@@ -120,12 +158,18 @@ describe('UNet3DConditionModel', () => {
     const out = tf.tidy(() => unet.forward(x, steps, text));
     expect(maxDifference(out, expected)).toBe(0);
     expect(seen).toEqual([
-      ['DownBlock', 3],
-      ['DownBlock', 3],
-      ['MidBlock', 3],
-      ['UpBlock', 5],
-      ['UpBlock', 5],
+      ['down_blocks.0', 3],
+      ['down_blocks.0', 2], // the sampler
+      ['down_blocks.1', 3],
+      ['mid_block', 3],
+      ['mid_block', 2],
+      ['up_blocks.0', 4],
+      ['up_blocks.0', 4],
+      ['up_blocks.0', 2],
+      ['up_blocks.1', 4],
+      ['up_blocks.1', 4],
     ]);
+    expect([...new Set(seen.map(([block]) => block))]).toEqual(unet.checkpointableBlocks);
     unet.dispose();
   });
 
