@@ -18,6 +18,7 @@ const COMMANDS: Record<string, () => Promise<any>> = {
   data: () => import('./data.js'),
   plan: () => import('./plan.js'),
   train: () => import('./train.js'),
+  finetune: () => import('./finetune.js'),
   sample: () => import('./sample.js'),
   convert: () => import('./convert.js'),
   verify: () => import('./verify.js'),

@@ -9,6 +9,7 @@ import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildCodec, type FrozenCodec } from './codec.js';
 import type { TrainingData } from './data.js';
+import { pretrainedFolders } from './pretrained.js';
 
 export interface Assembly {
   unet: UNet3DConditionModel;
@@ -18,10 +19,6 @@ export interface Assembly {
   codec: FrozenCodec | null;
 }
 
-/** The folder of a UNet: `dir/unet` of a pipeline, or `dir` itself. */
-const unetFolder = (dir: string): string =>
-  existsSync(path.join(dir, 'unet', 'config.json')) ? path.join(dir, 'unet') : dir;
-
 /** The UNet of `model.unet`, `model.pretrained` or `model.inflateFrom`, with weights. */
 export async function buildUnet({
   unet,
@@ -29,8 +26,10 @@ export async function buildUnet({
   inflateFrom,
   init,
 }: Config['model']): Promise<UNet3DConditionModel> {
-  if (pretrained) return UNet3DConditionModel.fromPretrained(unetFolder(pretrained));
-  if (inflateFrom) return UNet3DConditionModel.fromPretrained2d(unetFolder(inflateFrom), { seed: init.seed });
+  if (pretrained) return UNet3DConditionModel.fromPretrained((await pretrainedFolders(pretrained)).unet);
+  if (inflateFrom) {
+    return UNet3DConditionModel.fromPretrained2d((await pretrainedFolders(inflateFrom)).unet, { seed: init.seed });
+  }
   if (!unet) {
     throw new InputError(
       'the config names no UNet: set model.unet (a diffusers config), model.pretrained or model.inflateFrom',
@@ -66,7 +65,7 @@ async function buildScheduler({ diffusion, model }: Config): Promise<DDPMSchedul
     const { _class_name: _, ...rest } = diffusion.scheduler as Record<string, unknown>;
     return DDPMScheduler.fromConfig(rest);
   }
-  const folder = model.pretrained && path.join(model.pretrained, 'scheduler');
+  const folder = model.pretrained && path.join((await pretrainedFolders(model.pretrained)).root, 'scheduler');
   if (folder && existsSync(folder)) return DDPMScheduler.fromPretrained(folder);
   return DDPMScheduler.fromConfig({ beta_schedule: 'squaredcos_cap_v2' });
 }

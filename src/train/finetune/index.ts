@@ -1,0 +1,55 @@
+/** `show1 finetune`: the training loop with a ready config, on a few clips of a motion or a style. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { DELTA_FILE } from '../../models/weights/delta.js';
+import { type TrainOptions, type TrainSummary, train } from '../loop.js';
+import { priorPlan, priorVideos } from './prior.js';
+import { findBase, finetuneConfig } from './recipe.js';
+import { type CaptionedClip, captionedClips, type FinetuneRequest } from './request.js';
+
+export { type FinetuneRequest, MODES, type Mode } from './request.js';
+
+export interface FinetuneSummary extends TrainSummary {
+  /** The trained tensors alone, for `show1 sample --delta`. */
+  delta: string;
+  /** Videos of the base that were trained on beside the clips. */
+  priorVideos: number;
+}
+
+/**
+ * Adapts a model to the clips' motion or style. The base is left as it is; the run folder gets the config, checkpoints, samples
+ * and the delta.
+ * @throws InputError `finetune.*`, `config.*`, and as `train`
+ */
+export async function finetune(request: FinetuneRequest, options: TrainOptions = {}): Promise<FinetuneSummary> {
+  const { print = line => process.stderr.write(`${line}\n`) } = options;
+  const clips = await captionedClips(request);
+  const base = await findBase(request);
+  const plan = priorPlan(request, base);
+  const sources = {
+    train: path.join(request.out, 'clips.jsonl'),
+    heldOut: request.heldOut ?? path.join(request.out, 'shown.jsonl'),
+  };
+  // Checked before the prior videos, which take time.
+  const config = await finetuneConfig(request, base, clips, sources, print);
+  await mkdir(request.out, { recursive: true });
+  const prior = await priorVideos(path.join(request.out, 'prior'), plan, base.folder.root, { ...options, print });
+  await writeSources(request.out, clips, prior);
+  const summary = await train(config, { ...options, print, resume: request.resume });
+  return { ...summary, delta: path.join(summary.checkpoint, DELTA_FILE), priorVideos: prior.length };
+}
+
+/** The clips as often as makes them half of what is trained on; and alone, for the held-out loss. */
+async function writeSources(
+  out: string,
+  clips: readonly CaptionedClip[],
+  prior: readonly CaptionedClip[],
+): Promise<void> {
+  const times = Math.max(1, Math.round(prior.length / Math.max(1, clips.length)));
+  const lines = (list: readonly CaptionedClip[]) => list.map(row => `${JSON.stringify(row)}\n`).join('');
+  await writeFile(path.join(out, 'shown.jsonl'), lines(clips));
+  await writeFile(
+    path.join(out, 'clips.jsonl'),
+    lines([...Array.from({ length: times }, () => clips).flat(), ...prior]),
+  );
+}
