@@ -1,7 +1,8 @@
-/** `show1 data shapes OUT` makes a dataset, `show1 data inspect SOURCE` looks into one. */
+/** `show1 data shapes OUT` makes a dataset, `data inspect SOURCE` looks into one, `data cache CONFIG` computes before training. */
 import type { Argv } from 'yargs';
 import type { Inspection, Spread } from '../data/inspect.js';
 import { InputError } from '../errors.js';
+import { cache, cacheOptions } from './data-cache.js';
 import { type ArgsOf, withJson } from './options.js';
 import { formatNumber, note, print, printJson, table } from './output.js';
 import { withProgress } from './progress.js';
@@ -13,7 +14,8 @@ export function builder(yargs: Argv): Argv {
   return yargs
     .command('shapes <out>', 'Write captioned clips of moving coloured shapes', shapesOptions, shapes)
     .command('inspect <source>', 'Count, check and show the clips of a source', inspectOptions, inspect)
-    .demandCommand(1, 'data needs a command: shapes or inspect');
+    .command('cache <config>', 'Compute text embeddings and latents before training', cacheOptions, cache)
+    .demandCommand(1, 'data needs a command: shapes, inspect or cache');
 }
 
 /** Runs only when neither subcommand was given, which `demandCommand` has refused already. */

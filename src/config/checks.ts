@@ -102,6 +102,12 @@ function checkStage({ stage, data, conditioning, model }: Config, conflict: Repo
       `data.${key} is ${data[key]}; allowed: a multiple of ${factor}, which model.vae.tiny makes one latent of`,
     );
   }
+  if (stage !== 'sr2' && data.cached?.latents !== undefined) {
+    conflict(
+      ['data', 'cached', 'latents'],
+      `data.cached.latents is given, but stage ${stage} works on pixels; leave it out (data.cached.text works for every stage)`,
+    );
+  }
   const { min, max } = conditioning.noiseLevel;
   if (min > max) {
     conflict(

@@ -4,19 +4,24 @@ import path from 'node:path';
 import type { Config } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { InputError } from '../errors.js';
-import { createTinyTextEncoder, TextConditioner, textFolders } from '../models/text/index.js';
+import type { TextSource } from '../models/text/index.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
-import { buildCodec, type FrozenCodec } from './codec.js';
+import type { LatentStore } from './cache/latent-store.js';
+import { openLatents } from './cached-latents.js';
+import { type FrozenCodec, findVae, openCodec } from './codec.js';
 import type { TrainingData } from './data.js';
 import { pretrainedFolders } from './pretrained.js';
+import { buildText } from './text.js';
 
 export interface Assembly {
   unet: UNet3DConditionModel;
-  text: TextConditioner;
+  text: TextSource;
   scheduler: DDPMScheduler;
   /** Pixels to latents and back; null in the pixel stages. */
   codec: FrozenCodec | null;
+  /** What the loaders of training and held-out loss read in place of frames, where `data.cached.latents` is set. */
+  latents: LatentStore | null;
 }
 
 /** The UNet of `model.unet`, `model.pretrained` or `model.inflateFrom`, with weights. */
@@ -27,9 +32,8 @@ export async function buildUnet({
   init,
 }: Config['model']): Promise<UNet3DConditionModel> {
   if (pretrained) return UNet3DConditionModel.fromPretrained((await pretrainedFolders(pretrained)).unet);
-  if (inflateFrom) {
+  if (inflateFrom)
     return UNet3DConditionModel.fromPretrained2d((await pretrainedFolders(inflateFrom)).unet, { seed: init.seed });
-  }
   if (!unet) {
     throw new InputError(
       'the config names no UNet: set model.unet (a diffusers config), model.pretrained or model.inflateFrom',
@@ -40,22 +44,6 @@ export async function buildUnet({
   const model = new UNet3DConditionModel(json);
   model.initialize(init.seed);
   return model;
-}
-
-/** The run's text encoder; a tiny one is made on the first start and kept in the run folder. */
-async function buildText(
-  { model, output: run }: Config,
-  captions: string[],
-  print: (line: string) => void,
-): Promise<TextConditioner> {
-  const { tiny, ...location } = model.textEncoder ?? {};
-  const options = { maxLength: model.maxTextLength };
-  if (tiny && !existsSync(path.join(run, 'text_encoder', 'config.json'))) {
-    await createTinyTextEncoder(run, [...captions, ''], { ...tiny, maxLength: model.maxTextLength });
-    print(`made a tiny text encoder of width ${tiny.dModel} in ${run}`);
-  }
-  const roots = [run, ...(model.pretrained ? [model.pretrained] : [])];
-  return TextConditioner.fromPretrained(textFolders(roots, location), options);
 }
 
 /** The noise schedule: `diffusion.scheduler`, else that of the pretrained pipeline, else diffusers' defaults of the schema. */
@@ -73,15 +61,20 @@ async function buildScheduler({ diffusion, model }: Config): Promise<DDPMSchedul
 /** @param data what a new run makes its tiny parts from */
 export async function assemble(
   config: Config,
-  data: Pick<TrainingData, 'captions' | 'train' | 'loaderOptions'>,
+  data: Pick<TrainingData, 'captions' | 'train' | 'heldOut' | 'loaderOptions'>,
   print: (line: string) => void,
 ): Promise<Assembly> {
   const scheduler = await buildScheduler(config);
   await scheduler.savePretrained(path.join(config.output, 'scheduler'));
   const text = await buildText(config, data.captions, print);
   let codec: FrozenCodec | null = null;
+  let latents: LatentStore | null = null;
   try {
-    if (config.stage === 'sr2') codec = await buildCodec(config, data, print);
+    if (config.stage === 'sr2') {
+      const vae = await findVae(config, data, print);
+      latents = await openLatents(config, vae, data, print);
+      codec = await openCodec(vae, config);
+    }
     const unet = await buildUnet(config.model);
     const { encoderHidDim, crossAttentionDim } = unet.config;
     const wants = encoderHidDim ?? [crossAttentionDim].flat()[0]!;
@@ -91,8 +84,9 @@ export async function assemble(
         { code: 'train.text-width', unet: wants, text: text.width },
       );
     }
-    return { unet, text, scheduler, codec };
+    return { unet, text, scheduler, codec, latents };
   } catch (error) {
+    latents?.close();
     codec?.dispose();
     text.dispose();
     throw error;

@@ -6,12 +6,13 @@ import type { Config } from '../config/schema.js';
 import { InputError } from '../errors.js';
 import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
 import type { TrainingData } from './data.js';
+import { pretrainedFolders } from './pretrained.js';
 import { trainTinyVae } from './tiny-vae.js';
 
 /** Frames that go through the autoencoder together: small ones keep the cores busy only in company. */
 const PIXELS_A_CALL = 256 * 256;
 
-export interface FrozenCodec extends Pick<VideoCodec, 'encode' | 'decode'> {
+export interface FrozenCodec extends Pick<VideoCodec, 'encode' | 'decode' | 'posterior' | 'draw'> {
   readonly vae: AutoencoderKL;
   dispose(): void;
 }
@@ -24,6 +25,8 @@ export function frozenCodec(vae: AutoencoderKL, { data, precision, compile }: Co
     vae,
     encode: (video, noise, call) => codec.encode(video, noise, call),
     decode: (latents, call) => codec.decode(latents, call),
+    posterior: (video, call) => codec.posterior(video, call),
+    draw: (posterior, noise) => codec.draw(posterior, noise),
     dispose() {
       codec.dispose();
       vae.dispose();
@@ -32,11 +35,11 @@ export function frozenCodec(vae: AutoencoderKL, { data, precision, compile }: Co
 }
 
 /** Where a config's autoencoder is; a tiny one is trained into the run folder first. */
-export async function buildCodec(
+export async function findVae(
   config: Config,
   data: Pick<TrainingData, 'train' | 'loaderOptions'>,
   print: (line: string) => void,
-): Promise<FrozenCodec> {
+): Promise<string> {
   const { model, output: run } = config;
   const own = path.join(run, 'vae');
   const { tiny } = model.vae ?? {};
@@ -46,14 +49,20 @@ export async function buildCodec(
     const { crop } = config.conditioning;
     await trainTinyVae(own, { options: tiny, data: clips, crop, precision, compile, print });
   }
-  const given = tiny ? own : (model.vae?.path ?? path.join(model.pretrained!, 'vae'));
+  const given = tiny ? own : (model.vae?.path ?? path.join((await pretrainedFolders(model.pretrained!)).root, 'vae'));
   if (!existsSync(path.join(given, 'config.json'))) {
     throw new InputError(
       `there is no autoencoder in ${given}: set model.vae.path to a diffusers AutoencoderKL folder, or model.vae.tiny to train a small one`,
       { code: 'train.no-vae', dir: given },
     );
   }
+  return given;
+}
+
+/** @param given the autoencoder's folder, from `findVae` */
+export async function openCodec(given: string, config: Config): Promise<FrozenCodec> {
   // Sampling looks for vae/ beside the checkpoints; a link keeps a large one from being copied into each run.
+  const own = path.join(config.output, 'vae');
   if (!existsSync(own)) await symlink(path.resolve(given), own, 'dir');
   return frozenCodec(await AutoencoderKL.fromPretrained(given), config);
 }

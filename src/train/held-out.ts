@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.js';
 import { createLoader, type Loader } from '../data/index.js';
 import { type CompiledFunction, compile, rngKey, tf } from '../engine/index.js';
 import { InputError } from '../errors.js';
-import type { TextConditioner } from '../models/text/index.js';
+import type { TextSource } from '../models/text/index.js';
 import type { TrainingData } from './data.js';
 import type { Stage } from './stages/index.js';
 
@@ -16,7 +16,7 @@ export class HeldOutLoss {
   private readonly loader: Loader | null;
   private readonly evaluate: CompiledFunction;
 
-  constructor(private readonly context: { config: Config; data: TrainingData; stage: Stage; text: TextConditioner }) {
+  constructor(private readonly context: { config: Config; data: TrainingData; stage: Stage; text: TextSource }) {
     const { config, data, stage } = context;
     const wanted = config.validate.heldOutEverySteps > 0;
     if (wanted && data.heldOut.length === 0) {

@@ -12,7 +12,7 @@ import { InterpSampler } from '../infer/interp.js';
 import { samplerConfig } from '../infer/scheduler.js';
 import { Sr1Sampler } from '../infer/sr1.js';
 import { Sr2Sampler } from '../infer/sr2.js';
-import type { TextConditioner } from '../models/text/index.js';
+import type { TextSource } from '../models/text/index.js';
 import type { Assembly } from './assemble.js';
 import type { TrainingData } from './data.js';
 import { areaDownsample, bicubicEnlarge } from './low-resolution.js';
@@ -53,7 +53,7 @@ function common({ config, unet, scheduler }: StageSamplerContext) {
 
 /** Encodes a prompt for one request and frees it afterwards. */
 async function withPrompt<T>(
-  text: TextConditioner,
+  text: TextSource,
   { steps, guidanceScale }: { steps: number; guidanceScale: number },
   prompt: string,
   seed: number,

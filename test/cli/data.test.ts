@@ -94,7 +94,7 @@ describe('show1 data inspect', () => {
   });
 
   it('needs a subcommand that exists', async () => {
-    expect((await show1('data')).err).toMatch(/data needs a command: shapes or inspect/);
+    expect((await show1('data')).err).toMatch(/data needs a command: shapes, inspect or cache/);
     expect(await show1('data', 'inspct', 'x')).toMatchObject({
       code: 2,
       err: expect.stringMatching(/did you mean inspect\?/),

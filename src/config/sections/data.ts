@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { int, num, oneOf, section, text } from '../fields.js';
+import { int, num, oneOf, optionalSection, section, text } from '../fields.js';
 
 /** The clips: where they are and how each becomes a `[F, H, W, 3]` tensor. */
 export const dataSection = section('The clips and how they are cut.', {
@@ -35,4 +35,11 @@ export const dataSection = section('The clips and how they are cut.', {
   }),
   workers: int('Decoders that run ahead of training; 0 decodes when a batch is asked for.', 2, { maximum: 256 }),
   cacheBytes: int('Memory for decoded clips in bytes; 0 switches the cache off.', 256 * 2 ** 20),
+  cached: optionalSection(
+    'Folders that `show1 data cache` filled for this model and data; one that does not belong to them is refused.',
+    {
+      text: Type.Optional(text('Text embeddings: the text encoder is then not loaded.')),
+      latents: Type.Optional(text('sr2: latents of whole clips: training then decodes and encodes no frames.')),
+    },
+  ),
 });

@@ -6,7 +6,7 @@ import { InputError, WorkError } from '../../errors.js';
 import { formatBytes } from '../../format.js';
 import { textPreprocessing } from './caption-cleaning.js';
 import { type TextFolders, textFoldersIn } from './folders.js';
-import { type OpenTextOptions, openTextEncoder } from './open-encoder.js';
+import { type OpenTextOptions, openTextEncoder, type TextFamily } from './open-encoder.js';
 import { isStreamed, type StreamedTextEncoder, type TextEncoder } from './text-encoder.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -43,8 +43,20 @@ const CLEANINGS: Record<PromptCleaning, (prompt: string) => string> = {
   none: prompt => prompt,
 };
 
+/** What a cleaning does to a prompt. */
+export const promptCleaning = (name: PromptCleaning): ((prompt: string) => string) => CLEANINGS[name];
+
+/** What each family's pipelines do to prompts unless told otherwise. */
+export const FAMILY_CLEANING: Record<TextFamily, PromptCleaning> = { t5: 'lower', clip: 'none' };
+
 /** Share of the free memory that prepared prompts may take. */
 const MEMORY_SHARE = 0.8;
+
+/** What training needs of it: an encoder, or embeddings that were computed before. */
+export type TextSource = Pick<
+  TextConditioner,
+  'maxLength' | 'width' | 'streamed' | 'encodeAll' | 'encode' | 'forget' | 'dispose'
+>;
 
 /** Encodes prompts with a frozen text encoder. The empty string is the unconditional prompt. */
 export class TextConditioner {
@@ -93,7 +105,7 @@ export class TextConditioner {
     return new TextConditioner(encoder, tokenizer, {
       ...options,
       maxLength,
-      clean: options.clean ?? (family === 'clip' ? 'none' : 'lower'),
+      clean: options.clean ?? FAMILY_CLEANING[family],
     });
   }
 

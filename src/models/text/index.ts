@@ -6,11 +6,14 @@ export type { ClipTextOutput } from './clip-transformer.js';
 export {
   cleanPrompt,
   type EncodeAllOptions,
+  FAMILY_CLEANING,
   type PromptCleaning,
+  promptCleaning,
   type StreamedTextEncoder,
   TextConditioner,
   type TextConditionerOptions,
   type TextEncoder,
+  type TextSource,
 } from './encode.js';
 export { type TextFolders, type TextLocation, textFolders, textFoldersIn } from './folders.js';
 export {
@@ -33,5 +36,5 @@ export {
   type TokenizerOptions,
 } from './tokenizer.js';
 export type { TokenEncoder } from './tokenizer-encoder.js';
-export { isTokenizerFolder } from './tokenizer-files.js';
+export { isTokenizerFolder, tokenizerFiles } from './tokenizer-files.js';
 export { buildWordTokenizer, type TokenizerFiles, type WordTokenizerOptions } from './word-tokenizer.js';

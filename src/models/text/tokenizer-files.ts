@@ -27,6 +27,15 @@ export interface OpenedTokenizer {
 export const isTokenizerFolder = (dir: string): boolean =>
   FORMATS.some(names => names.every(name => existsSync(join(dir, name))));
 
+const BESIDE = ['tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'] as const;
+
+/** The files of a folder that decide what ids a text becomes. */
+export function tokenizerFiles(dir: string): string[] {
+  const format = FORMATS.find(names => names.every(name => existsSync(join(dir, name))));
+  if (!format) throw notFound(dir);
+  return [...format, ...BESIDE].map(name => join(dir, name)).filter(file => existsSync(file));
+}
+
 /**
  * Reads, of the formats that are there, the first of: `tokenizer.json`; `spiece.model` (T5); `vocab.json` with
  * `merges.txt` (CLIP). Beside each: `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.

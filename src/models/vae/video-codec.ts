@@ -37,14 +37,16 @@ export interface CodecCall {
 
 const DEFAULT_TILE: Required<TileOptions> = { above: 768, rows: 32 };
 
+type Pass = 'encode' | 'decode' | 'posterior';
+
 /** Frame codec bound to an autoencoder. Compiled functions are kept between calls. */
 export class VideoCodec {
   private readonly vae: AutoencoderKL;
   private readonly slice: number;
   private readonly tile: Required<TileOptions> | null;
   private readonly precision: Precision | undefined;
-  private readonly whole: Record<'encode' | 'decode', CompiledFunction>;
-  private readonly tiled: Record<'encode' | 'decode', CompiledFunction>;
+  private readonly whole: Record<Pass, CompiledFunction>;
+  private readonly tiled: Record<Pass, CompiledFunction>;
 
   /** @throws InputError when `slice` or a tile option is no whole number from 1 */
   constructor({ vae, precision, compile: enabled, slice = 1, tile = {} }: CodecOptions) {
@@ -68,19 +70,24 @@ export class VideoCodec {
   }
 
   private functions(options: { precision?: Precision; enabled?: boolean }, stripRows?: number) {
-    const { encode, decode } = this.passes(stripRows);
+    const { encode, decode, posterior } = this.passes(stripRows);
     return {
+      posterior: compile(posterior, { ...options, name: 'vae_posterior', ordered: true }),
       encode: compile(encode, { ...options, name: 'vae_encode', ordered: true }),
       decode: compile(decode, { ...options, name: 'vae_decode', ordered: true }),
     };
   }
 
-  private passes(stripRows?: number): Record<'encode' | 'decode', (...inputs: Tensor[]) => Tensor[]> {
+  private passes(stripRows?: number): Record<Pass, (...inputs: Tensor[]) => Tensor[]> {
     const { vae } = this;
     const factor = vae.config.scalingFactor;
     return {
       encode: (frames, noise) => [sampleLatents(vae.encode(frames!, { stripRows }), noise!).mul(factor)],
       decode: latents => [vae.decode(latents!.div(factor), { stripRows })],
+      posterior: frames => {
+        const { mean, std } = vae.encode(frames!, { stripRows });
+        return [tf.concat([mean, std], -1)];
+      },
     };
   }
 
@@ -103,6 +110,41 @@ export class VideoCodec {
    * @throws InputError when shapes do not fit, or H or W is no multiple of the autoencoder's factor
    */
   async encode(video: Tensor, noise: Tensor, call: CodecCall = {}): Promise<Tensor> {
+    const { pass, latents } = this.encoding('encode', video);
+    if (noise.shape.join() !== latents.join()) {
+      throw new InputError(`VideoCodec: the noise is [${noise.shape}]; a video [${video.shape}] needs [${latents}].`, {
+        code: 'model.input',
+        input: 'noise',
+        shape: noise.shape,
+      });
+    }
+    return this.run(pass, [video, noise], call);
+  }
+
+  /**
+   * What `encode` draws from, to be kept: `draw` makes latents of it, the same bits as `encode` with the same noise.
+   * @param video [B, F, H, W, in] in [-1, 1]
+   * @returns means, then standard deviations, not scaled: [B, F, h, w, 2·latent]; the caller's
+   * @throws InputError as `encode`
+   */
+  async posterior(video: Tensor, call: CodecCall = {}): Promise<Tensor> {
+    return this.run(this.encoding('posterior', video).pass, [video], call);
+  }
+
+  /**
+   * @param posterior [..., 2·latent] as from `posterior`
+   * @param noise standard normal [..., latent]
+   * @returns (mean + std · noise) · scaling factor: [..., latent]; the caller's
+   */
+  draw(posterior: Tensor, noise: Tensor): Tensor {
+    return tf.tidy(() => {
+      const [mean, std] = tf.split(posterior, 2, -1) as [Tensor, Tensor];
+      return sampleLatents({ mean, std }, noise).mul(this.vae.config.scalingFactor);
+    });
+  }
+
+  /** Checks a video, and says what encodes it to latents of which shape. */
+  private encoding(pass: 'encode' | 'posterior', video: Tensor): { pass: CompiledFunction; latents: number[] } {
     const { downsampleFactor: factor, config } = this.vae;
     const [B, F, H, W] = checkVideo(video, 'video', config.inChannels);
     if (H % factor || W % factor) {
@@ -111,15 +153,7 @@ export class VideoCodec {
         { code: 'vae.size', width: W, height: H, factor },
       );
     }
-    const latents = [B, F, H / factor, W / factor, config.latentChannels];
-    if (noise.shape.join() !== latents.join()) {
-      throw new InputError(`VideoCodec: the noise is [${noise.shape}]; a video [${video.shape}] needs [${latents}].`, {
-        code: 'model.input',
-        input: 'noise',
-        shape: noise.shape,
-      });
-    }
-    return this.run(this.pick('encode', H, W), [video, noise], call);
+    return { pass: this.pick(pass, H, W), latents: [B, F, H / factor, W / factor, config.latentChannels] };
   }
 
   /**
@@ -133,7 +167,7 @@ export class VideoCodec {
     return this.run(this.pick('decode', h * factor, w * factor), [latents], call);
   }
 
-  private pick(direction: 'encode' | 'decode', height: number, width: number): CompiledFunction {
+  private pick(direction: Pass, height: number, width: number): CompiledFunction {
     return (this.isLarge(height, width) ? this.tiled : this.whole)[direction];
   }
 

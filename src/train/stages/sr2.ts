@@ -38,10 +38,13 @@ export function sr2Stage(context: StageContext): Stage {
       if (!codec) throw new InputError('stage sr2 needs a VAE: set model.vae', { code: 'train.no-vae' });
       const { downsampleFactor: factor, config } = codec.vae;
       const [B, F, H, W] = clips.shape as [number, number, number, number];
+      const cached = run.data.cached?.latents !== undefined; // the loader has read means and deviations
+      const sides = cached ? [H, W] : [H / factor, W / factor];
       const noise = tf.tidy(() =>
-        randomNormal([B, F, H / factor, W / factor, config.latentChannels], foldKey(noiseKey, DRAW.latentNoise)),
+        randomNormal([B, F, ...sides, config.latentChannels], foldKey(noiseKey, DRAW.latentNoise)),
       );
-      const latents = await codec.encode(clips, noise).finally(() => noise.dispose());
+      const draw = async () => (cached ? codec.draw(clips, noise) : codec.encode(clips, noise));
+      const latents = await draw().finally(() => noise.dispose());
       const { crop } = run.conditioning;
       if (crop === 0) return latents;
       return tf.tidy(() => {
