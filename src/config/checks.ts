@@ -143,6 +143,14 @@ function checkDiffusion({ diffusion }: Config, conflict: Report): void {
       `diffusion.timesteps.min is ${min}; allowed: below diffusion.timesteps.max, ${end}`,
     );
   }
+  const { rescale_betas_zero_snr: zeroSnr, prediction_type: predicts } = diffusion.scheduler ?? {};
+  if (zeroSnr && predicts === 'epsilon') {
+    conflict(
+      ['diffusion', 'scheduler', 'prediction_type'],
+      'diffusion.scheduler.prediction_type is "epsilon", but rescale_betas_zero_snr leaves no signal at the last timestep, where ' +
+        'the clean clip cannot be found from the noise; allowed: "v_prediction" or "sample"',
+    );
+  }
 }
 
 function checkTraining({ train }: Config, conflict: Report): void {
@@ -152,9 +160,13 @@ function checkTraining({ train }: Config, conflict: Report): void {
       `train.warmupSteps is ${train.warmupSteps}; allowed: at most train.steps, ${train.steps}`,
     );
   }
+  train.groups.forEach((group, i) => {
+    if (group.learningRate === undefined || group.learningRateScale === undefined) return;
+    conflict(['train', 'groups', String(i)], `train.groups.${i} has both learningRate and learningRateScale; keep one`);
+  });
 }
 
-function checkValidation({ conditioning, data, diffusion, stage, validate }: Config, conflict: Report): void {
+function checkValidation({ conditioning, data, diffusion, stage, train, validate }: Config, conflict: Report): void {
   const taken = Math.floor(validate.sampler.steps * conditioning.strength);
   if (stage === 'sr2' && taken < 1) {
     conflict(
@@ -190,6 +202,12 @@ function checkValidation({ conditioning, data, diffusion, stage, validate }: Con
         'validate.heldOutTimesteps is empty; list timesteps, or set validate.heldOutEverySteps to 0',
       );
     }
+  }
+  if (train.earlyStop.patience > 0 && validate.heldOutEverySteps === 0) {
+    conflict(
+      ['train', 'earlyStop', 'patience'],
+      `train.earlyStop.patience is ${train.earlyStop.patience} but no held-out loss is measured; set validate.heldOutEverySteps, or patience to 0`,
+    );
   }
   const total = diffusion.scheduler?.num_train_timesteps ?? DEFAULT_TRAIN_TIMESTEPS;
   validate.heldOutTimesteps.forEach((t, i) => {

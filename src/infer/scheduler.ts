@@ -38,5 +38,7 @@ export function samplerConfig(config: Record<string, unknown>, name: SamplerName
   const kept = Object.fromEntries(keys.filter(key => config[key] !== undefined).map(key => [key, config[key]]));
   // Learned variances are kept by DDPM and DPM-Solver (which drops that half); DDIM takes the plain prediction.
   if (name === 'dpmsolver++' && config.variance_type !== undefined) kept.variance_type = config.variance_type;
+  // Without signal at the last timestep, sampling must begin there (Lin et al. 2023, section 3.3).
+  if (config.rescale_betas_zero_snr) kept.timestep_spacing = 'trailing';
   return { ...kept, _class_name: className };
 }

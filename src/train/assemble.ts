@@ -51,7 +51,9 @@ async function buildScheduler({ diffusion, model }: Config): Promise<DDPMSchedul
   if (diffusion.scheduler) {
     // Keys that only other samplers have are kept as they are; training uses the schedule and the prediction type.
     const { _class_name: _, ...rest } = diffusion.scheduler as Record<string, unknown>;
-    return DDPMScheduler.fromConfig(rest);
+    // Without signal at the last timestep, sampling must begin there (Lin et al. 2023).
+    const spacing = rest.rescale_betas_zero_snr ? { timestep_spacing: 'trailing' } : {};
+    return DDPMScheduler.fromConfig({ ...spacing, ...rest });
   }
   const folder = model.pretrained && path.join((await pretrainedFolders(model.pretrained)).root, 'scheduler');
   if (folder && existsSync(folder)) return DDPMScheduler.fromPretrained(folder);

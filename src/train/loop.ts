@@ -15,6 +15,7 @@ import { applyCheckpointing } from './checkpointing.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { EarlyStop } from './early-stop.js';
+import { assignGroups, describeGroup } from './groups.js';
 import { HeldOutLoss } from './held-out.js';
 import { RunLogger, type Tick, Ticker } from './logging/index.js';
 import { LossBins } from './loss-bins.js';
@@ -86,12 +87,19 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     hyper.trainable,
   );
   const chosen = new Set(selection.names);
-  const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
-  const variables = trainable.map(p => p.variable);
-  await writeFile(path.join(run, 'trainable.json'), `${JSON.stringify(selection, null, 2)}\n`);
+  const tensors = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
+  const variables = tensors.map(p => p.variable);
+  const { hyper: own, groups } = assignGroups(
+    tensors.map(({ name, variable }) => ({ name, shape: variable.shape })),
+    hyper,
+  );
+  const trainable = tensors.map((tensor, i) => ({ ...tensor, ...own[i] }));
+  const record = groups.length > 0 ? { ...selection, groups } : selection;
+  await writeFile(path.join(run, 'trainable.json'), `${JSON.stringify(record, null, 2)}\n`);
   print(
     `training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`,
   );
+  for (const group of groups) print(describeGroup(group));
   const recomputed = applyCheckpointing(unet, hyper.gradientCheckpointing);
   if (recomputed.length > 0) print(`gradient checkpointing: ${recomputed.join(', ')}`);
 

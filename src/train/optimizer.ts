@@ -10,7 +10,7 @@ import { isShared, Resource, readResource, releaseBuffer, shareBuffer, updateRes
 export interface OptimizerOptions {
   betas: [number, number];
   epsilon: number;
-  /** Applies to matrices and kernels (rank 2 and more); biases and norms are not decayed. */
+  /** Of variables that bring none of their own: matrices and kernels (rank 2 and more) decay, biases and norms do not. */
   weightDecay: number;
   /** Keep an exponential moving average of the weights. */
   ema: boolean;
@@ -20,6 +20,9 @@ export interface OptimizerOptions {
 export interface TrainableVariable {
   name: string;
   variable: Variable;
+  /** Factor on the learning rate (default 1). */
+  rateScale?: number;
+  weightDecay?: number;
 }
 
 export interface StepOptions {
@@ -39,6 +42,8 @@ interface Slot {
   m: Resource;
   v: Resource;
   ema: Resource | null;
+  rateScale: number;
+  weightDecay: number;
   /** Native id that `shareBuffer` gave the variable. */
   shared: number;
 }
@@ -52,7 +57,7 @@ export class AdamW {
     trainable: TrainableVariable[],
     readonly options: OptimizerOptions,
   ) {
-    this.slots = trainable.map(({ name, variable }) => {
+    this.slots = trainable.map(({ name, variable, rateScale = 1, weightDecay }) => {
       const weight = new Resource(variable);
       const slot = {
         name,
@@ -61,6 +66,8 @@ export class AdamW {
         m: zeros(variable.shape),
         v: zeros(variable.shape),
         ema: options.ema ? new Resource(variable) : null,
+        rateScale,
+        weightDecay: weightDecay ?? (variable.rank > 1 ? options.weightDecay : 0),
         shared: -1,
       };
       slot.shared = shareBuffer(variable, weight);
@@ -104,10 +111,10 @@ export class AdamW {
       Tensor,
       Tensor,
     ];
-    const { ema, weightDecay } = this.options;
+    const { ema } = this.options;
     const [beta1, beta2] = this.options.betas.map(b => tf.scalar(b)) as [Tensor, Tensor];
     const perSlot = ema ? 4 : 3;
-    this.slots.forEach(({ weight }, i) => {
+    this.slots.forEach(({ weight, rateScale, weightDecay }, i) => {
       const [w, m, v, average] = inputs.slice(6 + perSlot * i, 6 + perSlot * (i + 1)) as [
         Tensor,
         Tensor,
@@ -115,10 +122,11 @@ export class AdamW {
         Tensor,
       ];
       const gradient = inputs[6 + perSlot * this.slots.length + i]!.mul(gradientScale);
-      if (weightDecay > 0 && weight.shape.length > 1) {
-        updateResource('AssignSubVariableOp', w, readResource(w, weight.shape).mul(rate.mul(weightDecay)));
+      const own = rateScale === 1 ? rate : rate.mul(rateScale);
+      if (weightDecay > 0) {
+        updateResource('AssignSubVariableOp', w, readResource(w, weight.shape).mul(own.mul(weightDecay)));
       }
-      applyAdam([w, m, v, beta1Power, beta2Power, rate, beta1, beta2, epsilon, gradient]);
+      applyAdam([w, m, v, beta1Power, beta2Power, own, beta1, beta2, epsilon, gradient]);
       if (ema) {
         const away = readResource(average, weight.shape).sub(readResource(w, weight.shape)); // ema - w
         updateResource('AssignSubVariableOp', average, away.mul(tf.scalar(1).sub(emaDecay)));

@@ -60,6 +60,34 @@ describe('AdamW', () => {
     optimizer.dispose();
   });
 
+  it('gives each variable its own rate and decay in the one update', () => {
+    const [a, b] = [tf.variable(sample([2, 3], 1)), tf.variable(sample([4], 2))];
+    const start = [a, b].map(v => Array.from(v.dataSync()));
+    const optimizer = new AdamW(
+      [
+        { name: 'a', variable: a, rateScale: 0.25, weightDecay: 0 },
+        { name: 'b', variable: b, weightDecay: 0.4 },
+      ],
+      options,
+    );
+    for (let step = 0; step < 4; step++) {
+      const gradients = [sample([2, 3], 10 + step), sample([4], 20 + step)];
+      optimizer.step(gradients, { learningRate: 0.05, step, gradientScale: 1 });
+      tf.dispose(gradients);
+    }
+    const settings = [
+      [0.05 * 0.25, 0],
+      [0.05, 0.4],
+    ] as const;
+    [a, b].forEach((variable, i) => {
+      const gs = [0, 1, 2, 3].map(s => Array.from(sample(variable.shape, 10 * (i + 1) + s).dataSync()));
+      const [rate, decay] = settings[i]!;
+      const expected = reference(start[i]!, gs, rate, decay, [0.9, 0.99], 1e-3);
+      variable.dataSync().forEach((x, j) => expect(x).toBeCloseTo(expected[j]!, 5));
+    });
+    optimizer.dispose();
+  });
+
   it('averages the weights and lends the average', async () => {
     const { a, optimizer, run } = setup({ ema: true });
     let average = Array.from(a.dataSync());

@@ -20,6 +20,30 @@ describe('learningRateAt', () => {
   });
 });
 
+describe('further schedules', () => {
+  it('polynomial is linear to a power, down to the floor', () => {
+    const polynomial = { ...config, schedule: 'polynomial' as const, schedulePower: 2 };
+    expect(learningRateAt(4, polynomial)).toBe(2);
+    expect(learningRateAt(8, polynomial)).toBeCloseTo(2 * (0.1 + 0.9 * 0.25), 12);
+    expect(learningRateAt(12, polynomial)).toBeCloseTo(0.2, 12);
+    for (const step of [5, 9]) {
+      expect(learningRateAt(step, { ...polynomial, schedulePower: 1 })).toBe(
+        learningRateAt(step, { ...config, schedule: 'linear' }),
+      );
+    }
+  });
+  it('cosine-restarts starts each cycle at the peak and ends at the floor', () => {
+    const restarts = { ...config, schedule: 'cosine-restarts' as const, scheduleCycles: 2 };
+    expect([4, 8].map(step => learningRateAt(step, restarts))).toEqual([2, 2]);
+    expect(learningRateAt(6, restarts)).toBeCloseTo(1.1, 12);
+    expect(learningRateAt(7, restarts)).toBeCloseTo(learningRateAt(11, restarts), 12);
+    expect(learningRateAt(12, restarts)).toBeCloseTo(0.2, 12);
+    for (const step of [5, 9, 12]) {
+      expect(learningRateAt(step, { ...restarts, scheduleCycles: 1 })).toBe(learningRateAt(step, config));
+    }
+  });
+});
+
 describe('emaDecayAt', () => {
   it('warms up to the decay', () => {
     expect(emaDecayAt(0, { decay: 0.99, warmup: true })).toBeCloseTo(0.1);

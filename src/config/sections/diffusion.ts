@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { int, num, oneOf, section } from '../fields.js';
+import { flag, int, num, oneOf, section } from '../fields.js';
 
 /** Steps of a diffusers scheduler that does not say. */
 export const DEFAULT_TRAIN_TIMESTEPS = 1000;
@@ -17,6 +17,11 @@ const schedulerKeys = {
     'What the network predicts: the noise, the clean clip, or v (Salimans & Ho 2022).',
     ['epsilon', 'sample', 'v_prediction'],
     'epsilon',
+  ),
+  rescale_betas_zero_snr: flag(
+    'Zero terminal SNR (Lin et al. 2023): the last timestep holds no signal at all, so that very dark and very bright clips can be ' +
+      'made. Needs v_prediction or sample; sampling then starts at the last timestep (timestep_spacing becomes `trailing`).',
+    false,
   ),
   variance_type: oneOf(
     'Variance of the reverse step; `learned` and `learned_range` need a UNet with twice the output channels.',

@@ -9,9 +9,16 @@ export const trainSection = section('Optimisation.', {
   batchSize: int('Clips per forward pass.', 1, { minimum: 1 }),
   accumulate: int('Forward passes summed into one optimizer step.', 1, { minimum: 1 }),
   learningRate: num('Peak learning rate of AdamW.', 1e-4, { exclusiveMinimum: 0 }),
-  schedule: oneOf('Learning rate after the warm-up.', ['constant', 'cosine', 'linear'], 'constant'),
+  schedule: oneOf(
+    'Learning rate after the warm-up: `cosine-restarts` falls like `cosine` `scheduleCycles` times, `polynomial` is `linear` to ' +
+      'the power `schedulePower`.',
+    ['constant', 'cosine', 'linear', 'polynomial', 'cosine-restarts'],
+    'constant',
+  ),
+  scheduleCycles: int('For `cosine-restarts`: how many times the rate falls.', 3, { minimum: 1 }),
+  schedulePower: num('For `polynomial`: its power.', 2, { exclusiveMinimum: 0 }),
   warmupSteps: int('Steps over which the learning rate rises linearly from 0.', 0),
-  minLearningRateRatio: num('Where `cosine` and `linear` end, as a share of learningRate.', 0, {
+  minLearningRateRatio: num('Where all schedules but `constant` end, as a share of learningRate.', 0, {
     minimum: 0,
     maximum: 1,
   }),
@@ -21,6 +28,35 @@ export const trainSection = section('Optimisation.', {
   }),
   epsilon: num('AdamW’s ε.', 1e-8, { exclusiveMinimum: 0 }),
   weightDecay: num('Decoupled weight decay.', 1e-2, { minimum: 0 }),
+  weightDecayExclude: Type.Optional(
+    Type.Array(text('A glob such as **.bias'), {
+      description:
+        'Globs over the names of trained parameters that do not decay; an empty list lets all decay. Left out: biases and the ' +
+        'gains of norms (whatever is a vector).',
+    }),
+  ),
+  groups: list(
+    'Parameters that learn at another rate or decay otherwise; the first group that matches wins, the rest follows the run.',
+    Type.Object(
+      {
+        match: Type.Array(text('A glob such as **.temp_attentions.**'), {
+          description: 'Globs over the names of trained parameters.',
+          minItems: 1,
+        }),
+        learningRateScale: Type.Optional(
+          Type.Number({ minimum: 0, description: 'Factor on the run’s learning rate at every step.' }),
+        ),
+        learningRate: Type.Optional(
+          Type.Number({
+            minimum: 0,
+            description: 'Or the group’s own peak learning rate; it follows the same schedule.',
+          }),
+        ),
+        weightDecay: Type.Optional(Type.Number({ minimum: 0, description: 'Left out: train.weightDecay.' })),
+      },
+      { additionalProperties: false },
+    ),
+  ),
   clipNorm: num('Largest norm of the whole gradient; 0 switches clipping off.', 1, { minimum: 0 }),
   ema: section('Moving average of the weights, used for samples and saved beside them.', {
     decay: num('Decay per step; 0 switches the average off.', 0.9999, rate),

@@ -118,3 +118,17 @@ export function checkClassEmbedding({ unet, config }: StageContext, wanted: 'tim
     { code: 'train.class-embedding', classEmbedType: given },
   );
 }
+
+/**
+ * Checks that what the UNet predicts says something about the clip at every timestep.
+ * @throws InputError `diffusion.no-signal` for ε with zero terminal SNR
+ */
+export function checkSignal({ schedule, predictionType }: StageContext): void {
+  const last = schedule.numTrainTimesteps - 1;
+  if (predictionType !== 'epsilon' || schedule.alphasCumprod[last]! > 0) return;
+  throw new InputError(
+    `the noise schedule leaves no signal at timestep ${last} (rescale_betas_zero_snr), where predicting the noise teaches nothing; ` +
+      'set prediction_type to "v_prediction" or "sample" in diffusion.scheduler, or switch the rescaling off',
+    { code: 'diffusion.no-signal', timestep: last },
+  );
+}

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/schema.js';
 import { baseStage } from './base.js';
+import { checkSignal } from './denoising.js';
 import { interpStage } from './interp.js';
 import { sr1Stage } from './sr1.js';
 import { sr2Stage } from './sr2.js';
@@ -15,4 +16,13 @@ const STAGES: Record<Config['stage'], (context: StageContext) => Stage> = {
 };
 
 /** The training stage that `config.stage` names. */
-export const createStage = (context: StageContext): Stage => STAGES[context.config.stage](context);
+export function createStage(context: StageContext): Stage {
+  const stage = STAGES[context.config.stage](context);
+  return {
+    ...stage,
+    check() {
+      checkSignal(context);
+      stage.check();
+    },
+  };
+}
