@@ -13,6 +13,8 @@ export interface ChildRequest {
   signal?: AbortSignal;
   /** Shares its limit with other requests; default: none, the child starts at once. */
   pool?: ChildPool;
+  /** Of the requests that wait, those of the lowest number come first; default 0. */
+  priority?: number;
 }
 
 export interface ChildResult {
@@ -24,7 +26,7 @@ export interface ChildResult {
   stderr: string;
 }
 
-/** At most `max` children at a time, started in the order of the requests. */
+/** At most `max` children at a time, started in the order of their priorities, then of the requests. */
 export interface ChildPool {
   readonly id: number;
   readonly max: number;
@@ -83,7 +85,9 @@ parentPort.on('message', ({ kind, ...job }) => {
     if (!pool) pools.set(job.poolId, (pool = { id: job.poolId, max: job.max, running: 0, waiting: [] }));
     job.pool = pool;
     jobs.set(job.id, job);
-    pool.waiting.push(job);
+    let place = pool.waiting.length;
+    while (place > 0 && pool.waiting[place - 1].priority > job.priority) place--;
+    pool.waiting.splice(place, 0, job);
     advance(pool);
     return;
   }
@@ -140,7 +144,7 @@ function startThread(): Worker {
  * Runs a program to its end. A program that fails is no error here; `signal` leads to a result whose `signal` is SIGKILL.
  * @throws WorkError `child.failed` when it cannot be started at all
  */
-export function runChild({ command, args, signal, pool }: ChildRequest): Promise<ChildResult> {
+export function runChild({ command, args, signal, pool, priority = 0 }: ChildRequest): Promise<ChildResult> {
   const id = ++requests;
   if (signal?.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', stdout: new Uint8Array(0), stderr: '' });
   thread ??= startThread();
@@ -153,6 +157,7 @@ export function runChild({ command, args, signal, pool }: ChildRequest): Promise
   return new Promise<ChildResult>((resolve, reject) => {
     waiting.set(id, { resolve, reject });
     worker.ref();
-    worker.postMessage({ kind: 'run', id, command, args: [...args], poolId: pool?.id ?? 0, max: pool?.max ?? 0 });
+    const limit = { poolId: pool?.id ?? 0, max: pool?.max ?? 0, priority };
+    worker.postMessage({ kind: 'run', id, command, args: [...args], ...limit });
   }).finally(() => signal?.removeEventListener('abort', stop));
 }

@@ -1,7 +1,9 @@
 import { ByteCache } from './cache.js';
-import { decode, probe, type VideoInfo } from './ffmpeg.js';
+import { createChildPool } from './children.js';
+import { type DecodeOptions, decode, probe, type VideoInfo } from './ffmpeg.js';
 import { clipError, clipProblem } from './ffmpeg-errors.js';
 import { type Frames, frameBytes, sliceFrames } from './frames.js';
+import { decodeImage } from './image.js';
 import { createLimit } from './limit.js';
 import type { ManifestEntry } from './manifest.js';
 
@@ -13,6 +15,8 @@ export interface ClipReaderOptions {
   fps?: number;
   width: number;
   height: number;
+  /** For clips of several shapes: what `frames`, `width` and `height` are for a clip; always the same for the same clip. */
+  shapeOf?: (index: number) => ClipShape;
   fit?: 'crop' | 'pad' | 'stretch';
   /** ffmpeg children at a time. */
   workers: number;
@@ -21,15 +25,33 @@ export interface ClipReaderOptions {
   signal: AbortSignal;
 }
 
+export interface ClipShape {
+  frames: number;
+  width: number;
+  height: number;
+}
+
+/** Frames of a clip, and which they are. */
+export interface ClipWindow extends Frames {
+  /** Number of the first one, counted at the rate of the reader. */
+  offset: number;
+}
+
+export interface ReadOptions {
+  /** Number of frames, at most (and by default) `frames`. */
+  count?: number;
+  /** Of what waits for a child, the lowest number comes first. */
+  priority?: number;
+}
+
 /** Reads consecutive frames of a clip at an offset chosen by the caller. */
 export interface ClipReader {
   /**
    * @param index into `entries`
-   * @param count number of frames, at most (and by default) `frames`
    * @param chooseOffset called with the number of possible offsets n ≥ 1, returns one of 0 … n-1
    * @throws InputError about this clip ({@link clipProblem} names the reason), WorkError about anything else
    */
-  read(index: number, chooseOffset: (offsets: number) => number, count?: number): Promise<Frames>;
+  read(index: number, chooseOffset: (offsets: number) => number, options?: ReadOptions): Promise<ClipWindow>;
   stats(): { decoded: number; hits: number; cachedClips: number; cachedBytes: number };
 }
 
@@ -49,10 +71,10 @@ const MAX_WHOLE_SECONDS = 120;
  * depend on what was read before.
  */
 export function createClipReader(options: ClipReaderOptions): ClipReader {
-  const { entries, frames, width, height, signal } = options;
-  const size = { width, height };
-  const bytesPerFrame = frameBytes(size);
-  const limit = createLimit(options.workers);
+  const { entries, signal } = options;
+  const shapeOf = options.shapeOf ?? (() => options);
+  const pool = createChildPool(options.workers);
+  const limitPictures = createLimit(options.workers);
   const cache = new ByteCache<number, Frames>(options.cacheBytes);
   const infos = new Map<number, VideoInfo>();
   const pending = new Map<number, Promise<Frames>>();
@@ -60,11 +82,11 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
   let decoded = 0;
   let hits = 0;
 
-  const info = async (index: number): Promise<VideoInfo> => {
+  const info = async (index: number, priority: number): Promise<VideoInfo> => {
     const entry = entries[index]!;
     const known = entry.info ?? infos.get(index);
     if (known) return known;
-    const probed = await limit(() => probe(entry)).catch(error => remember(index, error));
+    const probed = await probe(entry, { pool, priority, signal }).catch(error => remember(index, error));
     infos.set(index, probed);
     return probed;
   };
@@ -75,24 +97,21 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     throw error;
   };
 
-  const readWindow = (index: number, { fps, sourceFps }: Rate, offset: number, count: number): Promise<Frames> =>
-    limit(async () => {
-      const clip = await decode(entries[index]!, {
-        size,
-        fit: options.fit,
-        fps,
-        sourceFps,
-        frames: count,
-        offset,
-        signal,
-      });
-      decoded++;
-      return clip;
-    });
+  const decodeClip = (index: number, { fps, sourceFps }: Rate, more: DecodeOptions): Promise<Frames> => {
+    const { width, height } = shapeOf(index);
+    const same = { size: { width, height }, fit: options.fit, fps, sourceFps, pool, signal };
+    return decode(entries[index]!, { ...same, ...more });
+  };
 
-  const readWhole = (index: number, { fps, sourceFps }: Rate, total: number): Promise<Frames> => {
-    // A container without a stated length (a live recording) is read up to a bound.
-    const bound = total > 0 ? {} : { frames: 64 * frames, exact: false };
+  const readWindow = async (index: number, rate: Rate, offset: number, wanted: Required<ReadOptions>) => {
+    const { count, priority } = wanted;
+    const clip = await decodeClip(index, rate, { frames: count, offset, priority });
+    decoded++;
+    return { ...clip, offset };
+  };
+
+  /** What `make` gives, once for all requests of this time, from memory later. */
+  const keep = (index: number, make: () => Promise<Frames>): Promise<Frames> => {
     const cached = cache.get(index);
     if (cached) {
       hits++;
@@ -100,45 +119,67 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
     }
     const running = pending.get(index);
     if (running) return running;
-    const job = limit(async () => {
-      const video = entries[index]!;
-      const clip = await decode(video, { size, fit: options.fit, fps, sourceFps, signal, ...bound });
-      if (clip.frames < frames) {
-        // Asking for the exact number makes ffmpeg.ts find out whether the clip is cut or merely short.
-        await decode(video, { size, fit: options.fit, fps, sourceFps, frames, signal });
-        throw clipError('video.too-short', video, `has ${clip.frames} frames, ${frames} are needed`, {
-          got: clip.frames,
-        });
-      }
-      decoded++;
-      cache.set(index, clip, clip.data.length);
-      return clip;
-    })
+    const job = make()
+      .then(clip => {
+        decoded++;
+        cache.set(index, clip, clip.data.length);
+        return clip;
+      })
       .catch(error => remember(index, error))
       .finally(() => pending.delete(index));
     pending.set(index, job);
     return job;
   };
 
+  const readPicture = async (index: number): Promise<ClipWindow> => {
+    const { frames, width, height } = shapeOf(index);
+    const { fit } = options;
+    if (frames > 1) {
+      throw remember(index, clipError('video.too-short', entries[index]!, `is a picture, ${frames} frames are needed`));
+    }
+    const decodeOne = () => decodeImage(entries[index]!, { size: { width, height }, fit });
+    return { ...(await keep(index, () => limitPictures(decodeOne))), offset: 0 };
+  };
+
+  const readWhole = (index: number, rate: Rate, total: number, priority: number): Promise<Frames> => {
+    const { frames } = shapeOf(index);
+    // A container without a stated length (a live recording) is read up to a bound.
+    const bound = total > 0 ? {} : { frames: 64 * frames, exact: false };
+    return keep(index, async () => {
+      const clip = await decodeClip(index, rate, { ...bound, priority });
+      if (clip.frames >= frames) return clip;
+      // Asking for the exact number makes ffmpeg.ts find out whether the clip is cut or merely short.
+      await decodeClip(index, rate, { frames, priority });
+      throw clipError('video.too-short', entries[index]!, `has ${clip.frames} frames, ${frames} are needed`, {
+        got: clip.frames,
+      });
+    });
+  };
+
   return {
-    async read(index, chooseOffset, count = frames) {
+    async read(index, chooseOffset, { count = shapeOf(index).frames, priority = 0 } = {}) {
       if (failed.has(index)) throw failed.get(index);
-      const { seconds, fps: ownRate } = await info(index);
+      if (entries[index]!.kind === 'image') return readPicture(index);
+      const { frames, width, height } = shapeOf(index);
+      const { seconds, fps: ownRate } = await info(index, priority);
       const fps = options.fps ?? ownRate;
       const rate = { fps, sourceFps: ownRate };
       const total = Math.round(seconds * fps);
-      const fits = total * bytesPerFrame * entries.length <= options.cacheBytes && seconds <= MAX_WHOLE_SECONDS;
+      const bytes = total * frameBytes({ width, height });
+      const fits = bytes * entries.length <= options.cacheBytes && seconds <= MAX_WHOLE_SECONDS;
       if (total <= 2 * frames || fits) {
-        const clip = await readWhole(index, rate, total);
-        return sliceFrames(clip, chooseOffset(clip.frames - count + 1), count);
+        const clip = await readWhole(index, rate, total, priority);
+        const offset = chooseOffset(clip.frames - count + 1);
+        return { ...sliceFrames(clip, offset, count), offset };
       }
+      const wanted = { count, priority };
       const offset = chooseOffset(total - count + 1);
       try {
-        return await readWindow(index, rate, offset, count);
+        return await readWindow(index, rate, offset, wanted);
       } catch (error) {
         // The stated length may promise more than there is: the start of the clip is the second choice, for every run alike.
         if (offset === 0 || clipProblem(error) === undefined) throw error;
-        return readWindow(index, rate, 0, count);
+        return readWindow(index, rate, 0, wanted);
       }
     },
     stats: () => ({ decoded, hits, cachedClips: cache.size, cachedBytes: cache.bytes }),

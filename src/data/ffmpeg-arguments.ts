@@ -29,7 +29,12 @@ export interface DecodeOptions {
   signal?: AbortSignal;
   /** Shares its limit of children; default: ffmpeg starts at once. */
   pool?: ChildPool;
+  /** Among what waits in the pool, the lowest number comes first; default 0. */
+  priority?: number;
 }
+
+/** How a child process is run. */
+export type RunOptions = Pick<DecodeOptions, 'signal' | 'pool' | 'priority'>;
 
 export interface EncodeOptions {
   /** Frames a second. */

@@ -11,6 +11,7 @@ export const CLIP_PROBLEMS = {
   'video.truncated': 'truncated',
   'video.too-short': 'too short',
   'video.unreadable': 'unreadable',
+  'image.unreadable': 'not a picture',
 } as const;
 export type ClipProblem = keyof typeof CLIP_PROBLEMS;
 

@@ -16,6 +16,7 @@ import {
   type EncodeOptions,
   encodeArguments,
   encodeFormat,
+  type RunOptions,
   rateFilter,
   sizeFilter,
 } from './ffmpeg-arguments.js';
@@ -66,14 +67,14 @@ function prepare(): void {
 async function runProgram(
   name: 'ffmpeg' | 'ffprobe',
   args: readonly string[],
-  { signal, pool }: Pick<DecodeOptions, 'signal' | 'pool'>,
+  options: RunOptions,
 ): Promise<Outcome & { stdout: Uint8Array }> {
   const failed = (why: string, cause?: unknown): WorkError =>
     new WorkError(`${name} could not run: ${why}`, { code: 'ffmpeg.failed' }, cause);
-  const result = await runChild({ command: locate(name).path, args, signal, pool }).catch(cause => {
+  const result = await runChild({ command: locate(name).path, args, ...options }).catch(cause => {
     throw failed((cause as Error).message, cause);
   });
-  if (signal?.aborted) throw aborted();
+  if (options.signal?.aborted) throw aborted();
   if (result.code === null) throw failed(`it was killed with signal ${result.signal}`);
   const { code, stdout, stderr } = result;
   return { stdout, stderr, error: code === 0 ? undefined : new Error(`${name} exited with code ${code}`) };
@@ -193,13 +194,10 @@ function inside(info: VideoInfo, segment: Segment | undefined): VideoInfo {
  * @throws InputError `video.missing`, `video.not-a-file`, `video.empty`, `video.unreadable`, `video.not-a-video`,
  *   `video.truncated` (see {@link clipProblem}); WorkError `ffmpeg.missing`, `ffmpeg.failed`
  */
-export async function probe(
-  video: string | VideoSource,
-  { signal, pool }: Pick<DecodeOptions, 'signal' | 'pool'> = {},
-): Promise<VideoInfo> {
+export async function probe(video: string | VideoSource, options: RunOptions = {}): Promise<VideoInfo> {
   await quickCheck(video);
   const args = ['-v', 'error', '-print_format', 'json', '-show_streams', '-show_format', inputUrl(video)];
-  const { stdout, stderr, error } = await runProgram('ffprobe', args, { signal, pool });
+  const { stdout, stderr, error } = await runProgram('ffprobe', args, options);
   if (error) throw await explainFailure(video, stderr);
   const { streams = [], format = {} } = JSON.parse(Buffer.from(stdout).toString()) as ProbeOutput;
   // A cover picture is a video stream of one frame to ffmpeg.
@@ -224,9 +222,10 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
   const { segment } = asSource(video);
   checkDecodeOptions(name, options);
   await quickCheck(video);
-  const { fps, sourceFps, signal, pool } = options;
+  const { fps, sourceFps, signal, pool, priority } = options;
+  const running = { signal, pool, priority };
   const known = options.size !== undefined && (fps === undefined || sourceFps !== undefined);
-  const info = known ? undefined : await probe(video, { signal, pool });
+  const info = known ? undefined : await probe(video, running);
   const size = options.size ?? info!;
   const rate = fps === undefined ? [] : rateFilter(fps, sourceFps ?? info!.fps);
   const into = (options.start ?? 0) + (options.offset ?? 0) / (options.fps ?? 1);
@@ -252,7 +251,7 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
       ...['-filter:v', [...until, ...rate, ...sizeFilter(options)].join(','), '-f', 'rawvideo', '-pix_fmt', 'rgb24'],
       'pipe:1',
     ],
-    { signal, pool },
+    running,
   );
   const frames = Math.floor(data.length / frameBytes(size));
   if (frames > most) throw tooLarge(name, size, frames, maxBytes);

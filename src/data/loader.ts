@@ -1,38 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { InputError, WorkError } from '../errors.js';
+import { createBatchOrder, placeOf } from './batch-order.js';
 import { createClipReader } from './clip-reader.js';
 import { clipProblem } from './ffmpeg-errors.js';
-import { everyNth, type Frames, frameBytes, writeUnit } from './frames.js';
-import { describeCounts, type ManifestEntry } from './manifest.js';
+import { everyNth, frameBytes, writeUnit } from './frames.js';
+import { checkOptions, type LoaderBucket, type LoaderOptions, type SkippedClip } from './loader-options.js';
+import { describeCounts } from './manifest.js';
+import { createReadAhead } from './prefetch.js';
 import { PURPOSE, permutation, randomStream } from './random.js';
 
-export interface LoaderOptions {
-  entries: readonly ManifestEntry[];
-  /** Frames of a sample. */
-  frames: number;
-  /** Frames a second of a sample; default: each clip's own rate. */
-  fps?: number;
-  /** Every how many-th frame a sample takes; one of them is drawn for each sample (default [1]). */
-  strides?: readonly number[];
-  /** Pixels. */
-  width: number;
-  height: number;
-  /** How a clip of another aspect is brought to width x height; default `crop` (centre). */
-  fit?: 'crop' | 'pad' | 'stretch';
-  batchSize: number;
-  /** Order and temporal offsets depend on it, and on nothing else but the entries. */
-  seed: number;
-  /** ffmpeg children at a time; default: cores, at most 4. */
-  workers?: number;
-  /** Batches decoded ahead; default 2, 0 for none. */
-  prefetch?: number;
-  /** Distance between the steps that this process asks for (accumulation or several workers share one order); default 1. */
-  stride?: number;
-  /** Decoded clips kept in memory, as 8-bit frames; default 1 GiB. */
-  cache?: { maxBytes?: number };
-  /** Told of every clip that cannot be used, once a clip. */
-  onSkip?: (clip: SkippedClip) => void;
-}
+export type { LoaderBucket, LoaderImages, LoaderOptions, SkippedClip } from './loader-options.js';
 
 export interface Batch {
   /** `[B, F, H, W, 3]` in [-1, 1]. */
@@ -40,15 +17,12 @@ export interface Batch {
   shape: [number, number, number, number, number];
   captions: string[];
   ids: string[];
-}
-
-/** A clip that could not be read and was replaced by the next one of the order. */
-export interface SkippedClip {
-  id: string;
-  path: string;
-  /** `truncated`, `too short`, `not a video`, `missing file` … */
-  reason: string;
-  message: string;
+  /** `image`: single pictures, F is 1. */
+  kind: 'video' | 'image';
+  /** Number of each sample's first frame in its clip, at the loader's rate. */
+  offsets: number[];
+  /** Every how many-th frame each sample took. */
+  strides: number[];
 }
 
 export interface LoaderStats {
@@ -59,16 +33,20 @@ export interface LoaderStats {
   cachedClips: number;
   cachedBytes: number;
   skipped: number;
+  /** Bytes of the batches that are decoded ahead now, and the most that they were. */
+  aheadBytes: number;
+  mostAheadBytes: number;
 }
 
 export interface Loader {
-  /** Entries, good or bad. */
+  /** Entries, good or bad; pictures not counted. */
   readonly size: number;
+  /** Batches after which every clip was shown. */
   readonly batchesPerEpoch: number;
   readonly skipped: readonly SkippedClip[];
   /**
-   * The batch of a step: samples step·B … step·B + B-1 of the endless order. The same for the same step, whatever was
-   * asked before, so that a resumed run needs no replay.
+   * The batch of a step; without buckets and pictures, samples step·B … step·B + B-1 of the endless order. The same for the same
+   * step, whatever was asked before, so that a resumed run needs no replay.
    * @throws InputError `loader.nothing-left` when no clip can be read; WorkError `loader.closed`, `ffmpeg.*`
    */
   batch(step: number): Promise<Batch>;
@@ -78,164 +56,175 @@ export interface Loader {
 }
 
 const DEFAULT_CACHE_BYTES = 2 ** 30;
+const DEFAULT_PREFETCH_BYTES = 2 ** 30;
+/** Groups of pictures draw from random streams of their own, behind those of all groups of videos. */
+const IMAGE_STREAMS = 2 ** 20;
 
-function checkOptions(options: LoaderOptions): void {
-  const {
-    frames,
-    width,
-    height,
-    batchSize,
-    workers = 1,
-    prefetch = 0,
-    stride = 1,
-    strides = [1],
-    seed,
-    fps = 1,
-  } = options;
-  const least: [string, number, number][] = [
-    ...([
-      ['frames', frames, 1],
-      ['width', width, 1],
-      ['height', height, 1],
-      ['batchSize', batchSize, 1],
-    ] as const),
-    ...([
-      ['workers', workers, 1],
-      ['prefetch', prefetch, 0],
-      ['stride', stride, 1],
-      ...strides.map(value => ['strides', value, 1] as const),
-      ['seed', seed, 0],
-    ] as const),
-  ].map(([name, value, low]) => [name, value, low]);
-  for (const [name, value, low] of least) {
-    if (!Number.isSafeInteger(value) || value < low) {
-      throw new InputError(`loader: ${name} must be an integer from ${low}, got ${value}`, {
-        code: 'loader.option',
-        option: name,
-        value,
-      });
-    }
-  }
-  if (!(fps > 0) || !Number.isFinite(fps)) {
-    throw new InputError(`loader: fps must be a positive number, got ${fps}`, {
-      code: 'loader.option',
-      option: 'fps',
-      value: fps,
-    });
-  }
-  if (options.entries.length === 0) {
-    throw new InputError('loader: there are no entries to read', { code: 'loader.option', option: 'entries' });
-  }
+/** A batch before its frames become floats, which take four times the memory. */
+type RawBatch = Omit<Batch, 'videos'> & { frames: Uint8Array };
+
+/** Clips of one shape. */
+interface LoaderGroup extends Required<LoaderBucket> {
+  /** Of the random numbers. */
+  stream: number;
+  strides: readonly number[];
+  /** `video clips`, for messages. */
+  what: string;
 }
 
 /**
  * Reads batches of decoded clips in a seeded order.
  *
- * Sample k is in epoch ⌊k/N⌋ at place k mod N of that epoch's permutation, which depends on (seed, epoch) alone; its stride and
- * temporal offset depend on (seed, epoch, place). A clip that cannot be read is replaced by the next readable one of the permutation. So
- * a sample is a pure function of (entries, options, k).
+ * Sample k of a group (all clips, or those of a bucket) is in epoch ⌊k/N⌋ at place k mod N of that epoch's permutation, which depends
+ * on (seed, epoch, group) alone; its stride, temporal offset and caption depend on (seed, epoch, place, group). A clip that
+ * cannot be read is replaced by the next readable one of the permutation. So a sample is a pure function of
+ * (entries, options, group, k), and `batch-order.ts` says which samples a step has.
  */
 export function createLoader(options: LoaderOptions): Loader {
   checkOptions(options);
-  const { entries, frames, width, height, batchSize, seed, prefetch = 2, stride = 1, strides = [1] } = options;
-  const count = entries.length;
+  const { seed, stride = 1, images } = options;
   const workers = options.workers ?? Math.min(4, availableParallelism());
+  const entries = [...options.entries, ...(images?.entries ?? [])];
+  const videos = videoGroups(options);
+  const pictures = imageGroups(options);
   const stop = new AbortController();
-  const span = (each: number): number => (frames - 1) * each + 1;
+
+  // ---- reading a clip ---------------------------------------------------------------------------------------------
+  const span = (frames: number, each: number): number => (frames - 1) * each + 1;
+  const groups = [...videos, ...pictures];
+  const shapes = groups.map(({ frames, width, height, strides }) => {
+    return { frames: span(frames, Math.max(...strides)), width, height };
+  });
+  const groupOf = new Uint16Array(entries.length);
+  groups.forEach(({ members }, g) => {
+    for (let i = 0; i < members.length; i++) groupOf[members[i]!] = g;
+  });
   const reader = createClipReader({
     ...options,
-    frames: span(Math.max(...strides)),
+    entries,
+    shapeOf: index => shapes[groupOf[index]!]!,
     workers,
     cacheBytes: options.cache?.maxBytes ?? DEFAULT_CACHE_BYTES,
     signal: stop.signal,
   });
 
-  const orders = new Map<number, Uint32Array>();
-  const order = (epoch: number): Uint32Array => {
-    let found = orders.get(epoch);
+  const skipped: SkippedClip[] = [];
+  const listed = new Map<number, SkippedClip>();
+  const skip = (index: number, reason: string, message: string): void => {
+    if (listed.has(index)) return;
+    const clip = { id: entries[index]!.id, path: entries[index]!.path, reason, message };
+    listed.set(index, clip);
+    skipped.push(clip);
+    options.onSkip?.(clip);
+  };
+
+  // ---- samples ----------------------------------------------------------------------------------------------------
+  const orders = new Map<LoaderGroup, Map<number, Uint32Array>>();
+  const order = (group: LoaderGroup, epoch: number): Uint32Array => {
+    const known = orders.get(group) ?? new Map<number, Uint32Array>();
+    orders.set(group, known);
+    let found = known.get(epoch);
     if (!found) {
-      found = permutation(count, seed, PURPOSE.permutation, epoch);
-      if (orders.size >= 2) orders.delete(orders.keys().next().value!);
-      orders.set(epoch, found);
+      found = permutation(group.members.length, seed, PURPOSE.permutation, epoch, group.stream);
+      if (known.size >= 2) known.delete(known.keys().next().value!);
+      known.set(epoch, found);
     }
     return found;
   };
 
-  const skipped: SkippedClip[] = [];
-  const listed = new Set<number>();
-  const reasons: Record<string, number> = {};
-  const skip = (index: number, reason: string, message: string): void => {
-    if (listed.has(index)) return;
-    listed.add(index);
-    const clip = { id: entries[index]!.id, path: entries[index]!.path, reason, message };
-    skipped.push(clip);
-    reasons[reason] = (reasons[reason] ?? 0) + 1;
-    options.onSkip?.(clip);
-  };
-
-  /** The clip at one place of the order, or the next one that can be read. */
-  const sample = async (k: number): Promise<{ entry: ManifestEntry; clip: Frames; caption: string }> => {
-    const epoch = Math.floor(k / count);
-    const place = k - epoch * count;
-    const indices = order(epoch);
+  /** The clip at one place of a group's order, or the next one that can be read. */
+  const sample = async (group: LoaderGroup, k: number, priority: number) => {
+    const { members, strides, frames } = group;
+    const count = members.length;
+    const { epoch, place } = placeOf(k, count);
+    const indices = order(group, epoch);
+    const numbers = (purpose: typeof PURPOSE.temporalOffset | typeof PURPOSE.captionChoice) =>
+      randomStream(seed, purpose, place + group.stream * 2 ** 32, epoch);
     for (let step = 0; step < count; step++) {
       if (stop.signal.aborted) throw closed();
-      const index = indices[(place + step) % count]!;
+      const index = members[indices[(place + step) % count]!]!;
+      const entry = entries[index]!;
       try {
-        const chosen = randomStream(seed, PURPOSE.temporalOffset, place, epoch);
+        const chosen = numbers(PURPOSE.temporalOffset);
         const each = strides[strides.length === 1 ? 0 : chosen.int(strides.length)]!;
-        const clip = await reader.read(index, offsets => chosen.int(offsets), span(each));
-        const { captions, caption } = entries[index]!;
+        const wanted = { count: span(frames, each), priority };
+        const clip = await reader.read(index, offsets => chosen.int(offsets), wanted);
+        const { captions, caption } = entry;
         // A stream of its own: several captions for one clip change nothing about frames and order.
-        const drawn = captions ? randomStream(seed, PURPOSE.captionChoice, place, epoch).int(captions.length) : 0;
-        return { entry: entries[index]!, clip: everyNth(clip, each), caption: captions?.[drawn] ?? caption };
+        const drawn = captions ? numbers(PURPOSE.captionChoice).int(captions.length) : 0;
+        return {
+          id: entry.id,
+          caption: captions?.[drawn] ?? caption,
+          clip: everyNth(clip, each),
+          each,
+          offset: clip.offset,
+        };
       } catch (error) {
         const reason = clipProblem(error);
         if (reason === undefined) throw stop.signal.aborted ? closed() : error;
         skip(index, reason, (error as Error).message);
       }
     }
-    throw new InputError(
-      `none of the ${count} clips can be read as ${frames} frames: ${describeCounts(reasons)}. First: ${skipped[0]?.message}`,
-      { code: 'loader.nothing-left', counts: reasons },
+    throw nothingLeft(
+      group,
+      Array.from(members, index => listed.get(index)!),
     );
   };
 
-  const load = async (step: number): Promise<Batch> => {
-    const samples = await Promise.all(Array.from({ length: batchSize }, (_, b) => sample(step * batchSize + b)));
-    const clipSize = frames * frameBytes({ width, height });
-    const videos = new Float32Array(batchSize * clipSize); // [B, F, H, W, 3]
+  // ---- batches ----------------------------------------------------------------------------------------------------
+  const sizes = (groups: readonly LoaderGroup[]) =>
+    groups.map(({ members, batchSize: B }) => ({ clips: members.length, batchSize: B }));
+  const batches = createBatchOrder(sizes(videos), seed, sizes(pictures), images?.share);
+  const bytesOf = ({ batchSize: B, frames, width, height }: LoaderGroup): number =>
+    B * frames * frameBytes({ width, height });
+
+  const loadFrom = async (group: LoaderGroup, batch: number, priority: number): Promise<RawBatch> => {
+    const { batchSize: B, frames, width, height } = group;
+    const samples = await Promise.all(Array.from({ length: B }, (_, b) => sample(group, batch * B + b, priority)));
+    const data = new Uint8Array(bytesOf(group)); // [B, F, H, W, 3]
     samples.forEach(({ clip }, b) => {
-      writeUnit(clip.data, videos, b * clipSize);
+      data.set(clip.data, b * frames * frameBytes({ width, height }));
     });
     return {
-      videos,
-      shape: [batchSize, frames, height, width, 3],
+      frames: data,
+      shape: [B, frames, height, width, 3],
       captions: samples.map(({ caption }) => caption),
-      ids: samples.map(({ entry }) => entry.id),
+      ids: samples.map(({ id }) => id),
+      kind: group.stream < IMAGE_STREAMS ? 'video' : 'image',
+      offsets: samples.map(({ offset }) => offset),
+      strides: samples.map(({ each }) => each),
     };
   };
 
-  const ahead = new Map<number, Promise<Batch>>();
-  const running = new Set<Promise<unknown>>();
-  const start = (step: number): Promise<Batch> => {
-    const known = ahead.get(step);
-    if (known) return known;
-    const batch = load(step);
-    // A batch read ahead may fail long before somebody asks for it; it fails again, for them, when they do.
-    const settled: Promise<void> = batch.then(
-      () => undefined,
-      () => undefined,
-    );
-    running.add(settled);
-    settled.then(() => running.delete(settled));
-    ahead.set(step, batch);
-    return batch;
+  const load = async (step: number): Promise<RawBatch> => {
+    const { kind, group, batch } = batches.at(step);
+    const choice = kind === 'video' ? videos : pictures;
+    // Where no clip of a bucket can be read, which its clips alone decide, the next bucket takes its batches.
+    for (let i = 0; ; i++) {
+      try {
+        return await loadFrom(choice[(group + i) % choice.length]!, batch, step);
+      } catch (error) {
+        if (!isNothingLeft(error)) throw error;
+        if (i === choice.length - 1) throw choice.length === 1 ? error : nothingLeft(choice[0]!, skipped, choice);
+      }
+    }
   };
 
+  const smallest = Math.min(...groups.map(group => group.batchSize));
+  const ahead = createReadAhead({
+    load,
+    bytesOf: step => {
+      const { kind, group } = batches.at(step);
+      return bytesOf((kind === 'video' ? videos : pictures)[group]!);
+    },
+    count: options.prefetch ?? Math.max(2, Math.ceil((2 * workers) / smallest)),
+    stride,
+    maxBytes: options.prefetchBytes ?? DEFAULT_PREFETCH_BYTES,
+  });
+
   return {
-    size: count,
-    batchesPerEpoch: Math.ceil(count / batchSize),
+    size: options.entries.length,
+    batchesPerEpoch: batches.batchesPerEpoch,
     skipped,
     async batch(step) {
       if (stop.signal.aborted) throw closed();
@@ -246,26 +235,66 @@ export function createLoader(options: LoaderOptions): Loader {
           value: step,
         });
       }
-      const wanted = new Set(Array.from({ length: prefetch + 1 }, (_, i) => step + i * stride));
-      for (const old of ahead.keys()) if (!wanted.has(old)) ahead.delete(old);
-      const batch = start(step);
-      for (const next of wanted) start(next).catch(() => undefined);
-      try {
-        return await batch;
-      } finally {
-        // The trainer may write into what it got: a second request reads again.
-        ahead.delete(step);
-      }
+      const { frames, ...batch } = await ahead.take(step);
+      const floats = new Float32Array(frames.length);
+      writeUnit(frames, floats);
+      return { videos: floats, ...batch };
     },
-    stats: () => ({ ...reader.stats(), skipped: skipped.length }),
+    stats() {
+      const { aheadBytes, mostAheadBytes } = ahead.stats();
+      return { ...reader.stats(), skipped: skipped.length, aheadBytes, mostAheadBytes };
+    },
     async close() {
       stop.abort();
-      ahead.clear();
-      await Promise.all(running);
+      await ahead.clear();
     },
   };
 }
 
+const range = (length: number): Uint32Array => Uint32Array.from({ length }, (_, i) => i);
+
+function videoGroups({
+  entries,
+  frames,
+  width,
+  height,
+  batchSize,
+  strides = [1],
+  buckets,
+}: LoaderOptions): LoaderGroup[] {
+  const all = buckets ?? [{ frames, width, height, members: range(entries.length) }];
+  return all
+    .map((bucket, stream) => ({ batchSize, ...bucket, stream, strides, what: 'clips' }))
+    .filter(({ members }) => members.length > 0);
+}
+
+/** Pictures are numbered behind the videos. */
+function imageGroups({ entries, width, height, images }: LoaderOptions): LoaderGroup[] {
+  if (!images) return [];
+  const { batchSize } = images;
+  const all = images.buckets ?? [{ frames: 1, width, height, members: range(images.entries.length) }];
+  return all
+    .map(({ members, ...bucket }, i) => ({
+      ...{ batchSize, ...bucket, strides: [1], what: 'pictures' },
+      stream: IMAGE_STREAMS + i,
+      members: Uint32Array.from(members, member => entries.length + member),
+    }))
+    .filter(({ members }) => members.length > 0);
+}
+
 function closed(): WorkError {
   return new WorkError('the loader was closed', { code: 'loader.closed' });
+}
+
+const isNothingLeft = (error: unknown): boolean => error instanceof InputError && error.code === 'loader.nothing-left';
+
+function nothingLeft(group: LoaderGroup, skips: readonly SkippedClip[], groups = [group]): InputError {
+  const counts: Record<string, number> = {};
+  for (const { reason } of skips) counts[reason] = (counts[reason] ?? 0) + 1;
+  const clips = groups.reduce((sum, { members }) => sum + members.length, 0);
+  const as = groups.length > 1 ? 'in any bucket' : `as ${group.frames} frames`;
+  return new InputError(
+    `none of the ${clips} ${group.what} can be read ${as}: ${describeCounts(counts)}. First: ${skips[0]?.message}`,
+    { code: 'loader.nothing-left', counts },
+  );
 }

@@ -49,6 +49,8 @@ export const PURPOSE = {
   timesteps: 6,
   captionDropout: 7,
   captionChoice: 8,
+  batchOrder: 9,
+  imageSteps: 10,
 } as const;
 export type Purpose = (typeof PURPOSE)[keyof typeof PURPOSE];
 
@@ -104,10 +106,13 @@ export function randomStream(seed: number, purpose: Purpose, index = 0, epoch = 
   };
 }
 
-/** A permutation of 0 … n-1 that depends on (seed, purpose, epoch) alone (Fisher-Yates). */
-export function permutation(n: number, seed: number, purpose: Purpose, epoch = 0): Uint32Array {
+/**
+ * A permutation of 0 … n-1 that depends on (seed, purpose, epoch, stream) alone (Fisher-Yates).
+ * @param stream integer, 0 … 2^21-1: tells apart permutations of as many things
+ */
+export function permutation(n: number, seed: number, purpose: Purpose, epoch = 0, stream = 0): Uint32Array {
   const order = Uint32Array.from({ length: n }, (_, i) => i);
-  const random = randomStream(seed, purpose, n, epoch);
+  const random = randomStream(seed, purpose, n + stream * TWO_32, epoch);
   for (let i = n - 1; i > 0; i--) {
     const j = random.int(i + 1);
     [order[i], order[j]] = [order[j]!, order[i]!];
