@@ -5,6 +5,7 @@
 import { DType, nativeBackend, raw, shapeAttr, stringAttr, type TensorMetadata, typeAttr } from './raw.js';
 import { type Tensor, tf, type Variable } from './tf.js';
 import { assumeShape } from './trace.js';
+import { upload } from './upload.js';
 
 let counter = 0;
 const dtypeAttr = typeAttr('dtype', DType.float32);
@@ -35,6 +36,23 @@ export class Resource {
 
   assign(value: Tensor): void {
     updateResource('AssignVariableOp', this.handle, value);
+  }
+
+  /** The current value on the host. */
+  values(): Float32Array {
+    const value = this.read();
+    try {
+      return value.dataSync() as Float32Array; // outside of a tidy, which would walk through every number it returns
+    } finally {
+      value.dispose();
+    }
+  }
+
+  /** Takes values from the host; the array may be used again when the call returns. */
+  load(values: Float32Array): void {
+    const value = upload(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), 'F32', this.shape);
+    this.assign(value);
+    value.dispose();
   }
 
   dispose(): void {

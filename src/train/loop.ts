@@ -65,15 +65,18 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 
   // ---- data -------------------------------------------------------------------------------------------------------
   const data = await openData(config, print);
-  const loader = createLoader({
-    ...data.loaderOptions,
-    entries: data.train,
-    batchSize: hyper.batchSize,
-    onSkip: data.reportSkip,
-  });
 
   // ---- models -----------------------------------------------------------------------------------------------------
   const models = await assemble(config, data, print);
+  const loader = createLoader({
+    ...data.loaderOptions,
+    features: models.latents ?? undefined,
+    entries: data.train,
+    buckets: data.buckets?.train,
+    images: data.images,
+    batchSize: hyper.batchSize,
+    onSkip: data.reportSkip,
+  });
   const { unet, text, scheduler, codec } = models;
   const { schedule, config: diffusion } = scheduler;
   const stage = createStage({ unet, schedule, predictionType: diffusion.predictionType, config, codec });
@@ -104,7 +107,12 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   if (recomputed.length > 0) print(`gradient checkpointing: ${recomputed.join(', ')}`);
 
   // ---- optimizer, resume ------------------------------------------------------------------------------------------
-  const optimizer = new AdamW(trainable, { ...hyper, ema: hyper.ema.decay > 0, compile: config.compile });
+  const optimizer = new AdamW(trainable, {
+    ...hyper,
+    ema: hyper.ema.decay > 0,
+    averageOnHost: hyper.ema.device === 'host',
+    compile: config.compile,
+  });
   const start = found ? await restore(found.dir, unet, optimizer, config, print) : 0;
   const logger = new RunLogger({
     folder: run,
@@ -115,10 +123,10 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   });
   const ticker = new Ticker({
     totalSteps: hyper.steps,
-    clipsPerStep: hyper.batchSize * hyper.accumulate,
+    clipsPerStep: data.clipsPerBatch * hyper.accumulate,
     startStep: start,
   });
-  const heldOut = new HeldOutLoss({ config, data, stage, text });
+  const heldOut = new HeldOutLoss({ config, data, stage, text, latents: models.latents });
   const validation = new ValidationSampler({ ...models, config, data });
 
   // ---- one step, compiled -----------------------------------------------------------------------------------------
@@ -250,6 +258,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     optimizer.dispose();
     text.dispose();
     codec?.dispose();
+    models.latents?.close();
     logger.close();
     unet.dispose();
   }

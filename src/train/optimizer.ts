@@ -6,6 +6,7 @@
 import { type CompiledFunction, compile, type Tensor, tf, type Variable } from '../engine/index.js';
 import { boolAttr, DType, nativeBackend, raw, T, typeAttr } from '../engine/raw.js';
 import { isShared, Resource, readResource, releaseBuffer, shareBuffer, updateResource } from '../engine/resource.js';
+import { updateHostAverage } from './host-average.js';
 
 export interface OptimizerOptions {
   betas: [number, number];
@@ -14,6 +15,8 @@ export interface OptimizerOptions {
   weightDecay: number;
   /** Keep an exponential moving average of the weights. */
   ema: boolean;
+  /** Keep it in the host's memory, not the device's. */
+  averageOnHost?: boolean;
   compile?: boolean;
 }
 
@@ -31,7 +34,7 @@ export interface StepOptions {
   step: number;
   /** Factor on the gradients (clipping). */
   gradientScale: number;
-  /** Decay of the average at this step. */
+  /** Decay of the average at this step; 1 leaves it as it is. */
   emaDecay?: number;
 }
 
@@ -42,6 +45,7 @@ interface Slot {
   m: Resource;
   v: Resource;
   ema: Resource | null;
+  hostAverage: Float32Array | null;
   rateScale: number;
   weightDecay: number;
   /** Native id that `shareBuffer` gave the variable. */
@@ -65,7 +69,8 @@ export class AdamW {
         weight,
         m: zeros(variable.shape),
         v: zeros(variable.shape),
-        ema: options.ema ? new Resource(variable) : null,
+        ema: options.ema && !options.averageOnHost ? new Resource(variable) : null,
+        hostAverage: options.ema && options.averageOnHost ? Float32Array.from(variable.dataSync()) : null,
         rateScale,
         weightDecay: weightDecay ?? (variable.rank > 1 ? options.weightDecay : 0),
         shared: -1,
@@ -98,7 +103,10 @@ export class AdamW {
       const handles = this.slots.flatMap(s => [s.weight, s.m, s.v, ...(s.ema ? [s.ema] : [])].map(r => r.handle));
       this.update(...scalars.map(x => tf.scalar(x)), ...handles, ...gradients);
     });
-    for (const slot of this.slots) slot.shared = shareBuffer(slot.variable, slot.weight);
+    for (const slot of this.slots) {
+      slot.shared = shareBuffer(slot.variable, slot.weight);
+      if (slot.hostAverage && emaDecay < 1) updateHostAverage(slot.hostAverage, slot.weight.values(), emaDecay);
+    }
   }
 
   /** Body of the compiled update; inputs: six scalars, the handles of each slot, the gradients. */
@@ -111,7 +119,7 @@ export class AdamW {
       Tensor,
       Tensor,
     ];
-    const { ema } = this.options;
+    const ema = this.options.ema && !this.options.averageOnHost;
     const [beta1, beta2] = this.options.betas.map(b => tf.scalar(b)) as [Tensor, Tensor];
     const perSlot = ema ? 4 : 3;
     this.slots.forEach(({ weight, rateScale, weightDecay }, i) => {
@@ -135,15 +143,32 @@ export class AdamW {
     return [rate.clone()];
   }
 
-  /** Runs `fn` with the averaged weights in the model's variables; no copy is made. */
+  /** Runs `fn` with the averaged weights in the model's variables; a copy is made only of an average on the host. */
   async withAverage<R>(fn: () => Promise<R> | R): Promise<R> {
     if (!this.options.ema) return await fn();
+    if (this.options.averageOnHost) {
+      const weights = this.slots.map(({ weight }) => Float32Array.from(weight.values()));
+      this.load(this.slots.map(({ hostAverage }) => hostAverage!));
+      try {
+        return await fn();
+      } finally {
+        this.load(weights);
+      }
+    }
     this.exchange(slot => slot.ema!);
     try {
       return await fn();
     } finally {
       this.exchange(slot => slot.weight);
     }
+  }
+
+  /** Puts values into the weights. */
+  private load(values: Float32Array[]): void {
+    this.slots.forEach((slot, i) => {
+      slot.weight.load(values[i]!);
+      slot.shared = shareBuffer(slot.variable, slot.weight);
+    });
   }
 
   private exchange(pick: (slot: Slot) => Resource): void {

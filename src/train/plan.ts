@@ -124,7 +124,12 @@ export async function plan(
     };
     if (!calibrate) return result;
 
-    const optimizer = new AdamW(trainable, { ...train, ema: train.ema.decay > 0, compile: config.compile });
+    const optimizer = new AdamW(trainable, {
+      ...train,
+      ema: train.ema.decay > 0,
+      averageOnHost: train.ema.device === 'host',
+      compile: config.compile,
+    });
     const gradients = compile(gradientStep, { name: 'plan', precision: config.precision, enabled: config.compile });
     const times: number[] = [];
     for (let step = 0; step <= CALIBRATION_STEPS; step++) {

@@ -6,6 +6,8 @@ type ScheduleConfig = Pick<
 > &
   Partial<Pick<TrainConfig, 'scheduleCycles' | 'schedulePower'>>;
 
+type EmaConfig = Pick<TrainConfig['ema'], 'decay' | 'warmup'> & Partial<Pick<TrainConfig['ema'], 'everySteps'>>;
+
 /** Share of the way from the floor to the peak, by `progress` from 0 to 1 after the warm-up. */
 const SHARES: Record<TrainConfig['schedule'], (progress: number, config: ScheduleConfig) => number> = {
   constant: () => 1,
@@ -30,7 +32,12 @@ export function learningRateAt(step: number, config: ScheduleConfig): number {
   return learningRate * (schedule === 'constant' ? 1 : floor + (1 - floor) * SHARES[schedule](progress, config));
 }
 
-/** Decay of the moving average at update `step`; with warm-up it follows min(decay, (1 + step) / (10 + step)). */
-export function emaDecayAt(step: number, { decay, warmup }: TrainConfig['ema']): number {
-  return warmup ? Math.min(decay, (1 + step) / (10 + step)) : decay;
+/**
+ * Decay of the moving average at update `step`; with warm-up it follows min(decay, (1 + step) / (10 + step)). Updated only
+ * every so many steps, the average decays by as many steps at once, and not at all (1) at the others.
+ */
+export function emaDecayAt(step: number, { decay, warmup, everySteps = 1 }: EmaConfig): number {
+  if ((step + 1) % everySteps !== 0) return 1;
+  const now = warmup ? Math.min(decay, (1 + step) / (10 + step)) : decay;
+  return everySteps === 1 ? now : now ** everySteps;
 }

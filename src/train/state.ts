@@ -1,8 +1,6 @@
 /** What a checkpoint holds and how it goes back: UNet, average, moments. */
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
-import { tf } from '../engine/index.js';
-import type { Resource } from '../engine/resource.js';
 import { InputError } from '../errors.js';
 import type { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { DELTA_FILE, weightFingerprint, writeDelta } from '../models/weights/delta.js';
@@ -23,15 +21,6 @@ interface Contents {
 }
 
 const MOMENTS = { exp_avg: 'm', exp_avg_sq: 'v', ema: 'ema' } as const;
-
-function read(resource: Resource): Float32Array {
-  const value = resource.read();
-  try {
-    return value.dataSync() as Float32Array; // outside of a tidy, which would walk through every number it returns
-  } finally {
-    value.dispose();
-  }
-}
 
 /** What a delta of this run belongs to; undefined where it starts from nothing or trains everything. */
 export async function baseOf(
@@ -59,9 +48,10 @@ export async function save(
     const entries: TensorEntry[] = optimizer.slots.flatMap(slot =>
       Object.entries(MOMENTS).flatMap(([key, field]) => {
         const resource = slot[field];
-        return resource
-          ? [{ name: `${key}.${slot.name}`, shape: resource.shape, dtype: 'F32' as const, data: () => read(resource) }]
-          : [];
+        const data = resource
+          ? () => resource.values()
+          : field === 'ema' && slot.hostAverage && (() => slot.hostAverage!);
+        return data ? [{ name: `${key}.${slot.name}`, shape: slot.weight.shape, dtype: 'F32' as const, data }] : [];
       }),
     );
     await writeSafetensors(path.join(dir, 'optimizer.safetensors'), entries, { format: 'pt', step: String(step) });
@@ -104,10 +94,11 @@ export async function restore(
     await unet.loadStateDict(weights);
     for (const slot of optimizer.slots) {
       for (const [key, field] of Object.entries(MOMENTS)) {
-        const resource = slot[field];
-        if (!resource) continue;
+        const place = slot[field];
+        if (!place && !(field === 'ema' && slot.hostAverage)) continue;
         const values = (await moments.read(`${key}.${slot.name}`)) as Float32Array;
-        tf.tidy(() => resource.assign(tf.tensor(values, resource.shape)));
+        if (place) place.load(values);
+        else slot.hostAverage!.set(values);
       }
     }
   } finally {

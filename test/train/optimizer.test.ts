@@ -28,7 +28,7 @@ function reference(
 
 const options = { betas: [0.9, 0.99] as [number, number], epsilon: 1e-3, weightDecay: 0.1, ema: false };
 
-function setup(overrides: Partial<typeof options & { compile: boolean; ema: boolean }> = {}) {
+function setup(overrides: Partial<typeof options & { compile: boolean; ema: boolean; averageOnHost: boolean }> = {}) {
   const a = tf.variable(sample([2, 3], 1));
   const b = tf.variable(sample([4], 2));
   const optimizer = new AdamW(
@@ -99,6 +99,36 @@ describe('AdamW', () => {
     await optimizer.withAverage(() => a.dataSync().forEach((x, i) => expect(x).toBeCloseTo(average[i]!, 5)));
     expect(Array.from(a.dataSync())).toEqual(trained);
     optimizer.dispose();
+  });
+
+  it('averages on the host as on the device, bit for bit, and lends and returns the weights', async () => {
+    const average = async (averageOnHost: boolean) => {
+      const { a, b, optimizer, run } = setup({ ema: true, averageOnHost });
+      run(0, 4);
+      const values = () => [...a.dataSync(), ...b.dataSync()];
+      const before = values();
+      const lent = await optimizer.withAverage(values);
+      expect(values()).toEqual(before);
+      expect(optimizer.slots.every(slot => (slot.ema === null) === averageOnHost)).toBe(true);
+      run(4, 6);
+      optimizer.dispose();
+      return [lent, before, values()];
+    };
+    const [device, host] = [await average(false), await average(true)];
+    expect(host).toEqual(device);
+    expect(host[0]).not.toEqual(host[1]);
+  });
+
+  it('leaves the average alone at a decay of 1', async () => {
+    for (const averageOnHost of [false, true]) {
+      const { a, b, optimizer } = setup({ ema: true, averageOnHost });
+      const start = [...a.dataSync(), ...b.dataSync()];
+      tf.tidy(() =>
+        optimizer.step([tf.ones([2, 3]), tf.ones([4])], { learningRate: 0.1, step: 0, gradientScale: 1, emaDecay: 1 }),
+      );
+      expect(await optimizer.withAverage(() => [...a.dataSync(), ...b.dataSync()])).toEqual(start);
+      optimizer.dispose();
+    }
   });
 
   it('notices a value assigned to the variable from outside', () => {

@@ -51,4 +51,9 @@ describe('emaDecayAt', () => {
     expect(emaDecayAt(5000, { decay: 0.99, warmup: true })).toBe(0.99);
     expect(emaDecayAt(0, { decay: 0.99, warmup: false })).toBe(0.99);
   });
+  it('updates every few steps by the decay of as many', () => {
+    const ema = { decay: 0.9, warmup: false, everySteps: 3 };
+    expect([0, 1, 3, 4].map(step => emaDecayAt(step, ema))).toEqual([1, 1, 1, 1]);
+    expect([2, 5].map(step => emaDecayAt(step, ema))).toEqual([0.9 ** 3, 0.9 ** 3]);
+  });
 });

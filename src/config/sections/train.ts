@@ -61,6 +61,13 @@ export const trainSection = section('Optimisation.', {
   ema: section('Moving average of the weights, used for samples and saved beside them.', {
     decay: num('Decay per step; 0 switches the average off.', 0.9999, rate),
     warmup: flag('Lower the decay early: min(decay, (1 + step) / (10 + step)).', true),
+    device: oneOf(
+      'Where it lives: `compute` beside the weights; `host` in the computer’s memory, which leaves a GPU’s to training and costs time ' +
+        'at each update.',
+      ['compute', 'host'],
+      'compute',
+    ),
+    everySteps: int('Steps between updates of the average, by the decay of as many steps.', 1, { minimum: 1 }),
   }),
   captionDropout: num('Share of captions replaced by the empty prompt, for classifier-free guidance.', 0.1, {
     minimum: 0,
