@@ -2,6 +2,7 @@
 import { describeAllowed, type Path } from './paths.js';
 import type { Config } from './schema.js';
 import { DEFAULT_TRAIN_TIMESTEPS } from './sections/diffusion.js';
+import { videoShapes } from './shapes.js';
 import { describeOrigin, type Origin, type Origins, originOf } from './tree.js';
 import type { Problem } from './validate.js';
 
@@ -14,6 +15,8 @@ export function findConflicts(config: Config, origins: Origins, file: string | u
     problems.push({ code: 'config.conflict', path: path.join('.'), origin, message: `${where}: ${message}` });
   };
   checkModel(config, conflict);
+  checkShapes(config, conflict);
+  checkBuckets(config, conflict);
   checkStage(config, conflict);
   checkDiffusion(config, conflict);
   checkTraining(config, conflict);
@@ -61,47 +64,84 @@ function checkModel({ model }: Config, conflict: Report): void {
   }
 }
 
-/** What one stage asks of the clips and of the VAE. */
-function checkStage({ stage, data, conditioning, model }: Config, conflict: Report): void {
-  const { vae } = model;
-  if (stage === 'interp' && data.frames < 3) {
-    conflict(
-      ['data', 'frames'],
-      `data.frames is ${data.frames}; stage interp fills the frames between the first and the last: allowed: 3 or more (Show-1: 5)`,
-    );
-  }
-  if (stage === 'sr1' && data.frames < 2) {
-    conflict(
-      ['data', 'frames'],
-      `data.frames is ${data.frames}; stage sr1 continues from a given first frame: allowed: 2 or more (Show-1: 8)`,
-    );
-  }
+/** What one stage asks of the shape of its clips. */
+function checkShapes(config: Config, conflict: Report): void {
+  const { stage, conditioning, model } = config;
   const isEnlarging = stage === 'sr1' || stage === 'sr2';
-  if (isEnlarging) {
-    for (const key of ['width', 'height'] as const) {
-      if (data[key] % conditioning.scale === 0) continue;
+  const { crop, scale } = conditioning;
+  const factor = 2 ** ((model.vae?.tiny?.blockOutChannels.length ?? 1) - 1);
+  const shapes = videoShapes(config);
+  for (const { path, ...shape } of shapes) {
+    const name = path.join('.');
+    if (stage === 'interp' && shape.frames < 3) {
       conflict(
-        ['data', key],
-        `data.${key} is ${data[key]}; allowed: a multiple of conditioning.scale, ${conditioning.scale}, for stage ${stage}`,
+        [...path, 'frames'],
+        `${name}.frames is ${shape.frames}; stage interp fills the frames between the first and the last: allowed: 3 or more (Show-1: 5)`,
       );
     }
+    if (stage === 'sr1' && shape.frames < 2) {
+      conflict(
+        [...path, 'frames'],
+        `${name}.frames is ${shape.frames}; stage sr1 continues from a given first frame: allowed: 2 or more (Show-1: 8)`,
+      );
+    }
+    for (const key of ['width', 'height'] as const) {
+      const what = `${name}.${key} is ${shape[key]}; allowed: a multiple of`;
+      if (isEnlarging && shape[key] % scale !== 0) {
+        conflict([...path, key], `${what} conditioning.scale, ${scale}, for stage ${stage}`);
+      }
+      if (stage === 'sr2' && shape[key] % factor !== 0) {
+        conflict([...path, key], `${what} ${factor}, which model.vae.tiny makes one latent of`);
+      }
+    }
   }
-  const { crop, scale } = conditioning;
-  const largest = Math.min(data.width, data.height);
+  const largest = Math.min(...shapes.flatMap(({ width, height }) => [width, height]));
   if (isEnlarging && (crop % scale !== 0 || crop > largest)) {
     conflict(
       ['conditioning', 'crop'],
       `conditioning.crop is ${crop}; allowed: 0, or a multiple of conditioning.scale, ${scale}, up to ${largest}`,
     );
   }
-  const factor = 2 ** ((vae?.tiny?.blockOutChannels.length ?? 1) - 1);
-  for (const key of ['width', 'height'] as const) {
-    if (stage !== 'sr2' || data[key] % factor === 0) continue;
+}
+
+/** Buckets that differ, one of them the shape of validation; pictures where a stage can use them. */
+function checkBuckets({ stage, data }: Config, conflict: Report): void {
+  const { buckets = [], images, width, height, frames } = data;
+  const nameOf = (shape: typeof data | (typeof buckets)[number]) => `${shape.width}x${shape.height}x${shape.frames}`;
+  const names = buckets.map(nameOf);
+  names.forEach((name, i) => {
+    if (names.indexOf(name) === i) return;
     conflict(
-      ['data', key],
-      `data.${key} is ${data[key]}; allowed: a multiple of ${factor}, which model.vae.tiny makes one latent of`,
+      ['data', 'buckets', String(i)],
+      `data.buckets.${i} is ${name}, as data.buckets.${names.indexOf(name)} is; take one out`,
+    );
+  });
+  if (buckets.length > 0 && !names.includes(nameOf(data))) {
+    conflict(
+      ['data', 'buckets'],
+      `data.width x data.height x data.frames is ${width}x${height}x${frames}, which is what validation samples; ` +
+        `allowed: one of data.buckets, ${names.join(', ')}`,
     );
   }
+  if (images && (stage === 'interp' || stage === 'sr1')) {
+    conflict(
+      ['data', 'images'],
+      `data.images is given, but stage ${stage} ${stage === 'interp' ? 'fills frames between two others' : 'continues from a first frame'}, ` +
+        'which a picture does not have; leave it out (stages base and sr2 train on pictures)',
+    );
+  }
+  const what = images ? 'data.images' : 'data.buckets';
+  if (data.cached?.latents !== undefined && (images || buckets.length > 0)) {
+    conflict(
+      ['data', 'cached', 'latents'],
+      `data.cached.latents holds clips of one shape, but ${what} is given; leave one of them out`,
+    );
+  }
+}
+
+/** What one stage asks of its VAE and its condition. */
+function checkStage({ stage, data, conditioning, model }: Config, conflict: Report): void {
+  const { vae } = model;
   if (stage !== 'sr2' && data.cached?.latents !== undefined) {
     conflict(
       ['data', 'cached', 'latents'],

@@ -36,11 +36,16 @@ export const VIDEO_EXTENSIONS = [
   '.flv',
   '.gif',
 ];
+export const PICTURE_EXTENSIONS = ['.jpg', '.jpeg', '.png', '.webp'];
 export const PATH_COLUMNS = ['path', 'video', 'file_name', 'filename', 'file', 'video_path'];
 export const CAPTION_COLUMNS = ['caption', 'text', 'prompt', 'name'];
 
 export function isVideoName(name: string): boolean {
   return VIDEO_EXTENSIONS.includes(extname(name).toLowerCase());
+}
+
+export function isPictureName(name: string): boolean {
+  return PICTURE_EXTENSIONS.includes(extname(name).toLowerCase());
 }
 
 /** The file name without folder and extension. */
@@ -155,7 +160,7 @@ export function parseJsonCaptions(text: string, source: string): CaptionTable {
 }
 
 const NAMED = new RegExp(
-  `^"?(.+?(?:${VIDEO_EXTENSIONS.map(one => `\\${one}`).join('|')}))"?\\s*(?:[\\t|,:;=]|\\s)\\s*(.+)$`,
+  `^"?(.+?(?:${[...VIDEO_EXTENSIONS, ...PICTURE_EXTENSIONS].map(one => `\\${one}`).join('|')}))"?\\s*(?:[\\t|,:;=]|\\s)\\s*(.+)$`,
   'i',
 );
 const SEPARATED = /^([^\t|:,]+?)\s*[\t|:,]\s*(.+)$/;
@@ -174,7 +179,7 @@ export function parseTextCaptions(text: string, knownStems: ReadonlySet<string>)
     const named = NAMED.exec(content);
     const separated = SEPARATED.exec(content);
     if (named) table.rows.push({ key: named[1]!, caption: unquote(named[2]!), line });
-    else if (isVideoName(content)) table.rows.push({ key: content, caption: '', line });
+    else if (isVideoName(content) || isPictureName(content)) table.rows.push({ key: content, caption: '', line });
     else if (separated && knownStems.has(separated[1]!)) {
       table.rows.push({ key: separated[1]!, caption: unquote(separated[2]!), line });
     } else table.unnamed.push({ caption: unquote(content), line });

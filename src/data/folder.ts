@@ -29,10 +29,10 @@ export interface FolderContents {
   notes: string[];
 }
 
-async function listVideos(root: string): Promise<string[]> {
+async function listFiles(root: string, accepts: (name: string) => boolean): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   return entries
-    .filter(entry => !entry.isDirectory() && isVideoName(entry.name))
+    .filter(entry => !entry.isDirectory() && accepts(entry.name))
     .map(entry => relative(root, join(entry.parentPath, entry.name)))
     .filter(path => !path.split(sep).some(part => part.startsWith('.')))
     .sort();
@@ -93,9 +93,10 @@ class CaptionIndex {
 /**
  * Videos of a folder, at any depth, in the order of their paths. A caption comes from the text file beside the video, else from
  * a mapping file at the top of the folder ({@link MAPPING_FILES}).
+ * @param accepts which file names are taken for videos
  */
-export async function readFolder(root: string): Promise<FolderContents> {
-  const videos = await listVideos(root);
+export async function readFolder(root: string, accepts = isVideoName): Promise<FolderContents> {
+  const videos = await listFiles(root, accepts);
   const stems = new Set(videos.map(stem));
   const index = new CaptionIndex();
   const result: FolderContents = { candidates: [], skips: [], notes: [] };

@@ -45,7 +45,7 @@ export interface Skip {
 export interface Manifest {
   /** Absolute path of what was read. */
   source: string;
-  kind: 'folder' | 'csv' | 'jsonl' | 'parquet' | 'webdataset' | 'ucf101' | 'msrvtt' | 'prepared' | 'video';
+  kind: 'folder' | 'pictures' | 'csv' | 'jsonl' | 'parquet' | 'webdataset' | 'ucf101' | 'msrvtt' | 'prepared' | 'video';
   entries: ManifestEntry[];
   /** The first {@link MAX_LISTED_SKIPS} skips; `counts` has them all. */
   skipped: Skip[];
@@ -58,6 +58,8 @@ export interface Manifest {
 export interface ManifestOptions {
   /** Folder of the videos that a table or MSR-VTT names; default: the file's own folder (WebVid: its `videos/`, if there). */
   root?: string;
+  /** A folder may be one of pictures (jpg, png, webp) with captions; files of such names are single frames. */
+  pictures?: boolean;
   /** Which part of a dataset with a `split.json`, of UCF-101 or of MSR-VTT; default `train`. */
   split?: string;
   /** Read at most so many rows of a CSV, JSONL or Parquet table. */

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
+import { videoShapes } from '../config/shapes.js';
 import { InputError } from '../errors.js';
 import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
 import type { TrainingData } from './data.js';
@@ -18,8 +19,10 @@ export interface FrozenCodec extends Pick<VideoCodec, 'encode' | 'decode' | 'pos
 }
 
 /** Binds an autoencoder, which it takes over. */
-export function frozenCodec(vae: AutoencoderKL, { data, precision, compile }: Config): FrozenCodec {
-  const slice = Math.max(1, Math.floor(PIXELS_A_CALL / (data.width * data.height)));
+export function frozenCodec(vae: AutoencoderKL, config: Config): FrozenCodec {
+  const { precision, compile } = config;
+  const pixels = Math.max(...videoShapes(config).map(({ width, height }) => width * height));
+  const slice = Math.max(1, Math.floor(PIXELS_A_CALL / pixels));
   const codec = new VideoCodec({ vae, precision, compile, slice });
   return {
     vae,

@@ -1,8 +1,10 @@
 /** What a training config will cost, before it trains: parameters, memory, time. */
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
+import { largestShape } from '../config/shapes.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { compile, estimate, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from '../engine/index.js';
+import { pretrainedRoot } from '../infer/model-folder.js';
 import { parseAutoencoderConfig } from '../models/vae/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildUnet } from './assemble.js';
@@ -13,7 +15,7 @@ import { createStage } from './stages/index.js';
 
 export interface Plan {
   stage: string;
-  /** [B, F, H, W, C] of one forward pass: pixels, or the latents of stage sr2. */
+  /** [B, F, H, W, C] of one forward pass: pixels, or the latents of stage sr2. Of several shapes, the largest. */
   batchShape: number[];
   parameters: { total: number; trainable: number; byPart: Record<string, { total: number; trainable: number }> };
   /** Bytes of what lives through the whole run; activations come on top and are in `calibration.peakBytes`. */
@@ -35,9 +37,13 @@ const CALIBRATION_STEPS = 3;
 const partOf = (name: string): string => /^(down_blocks|up_blocks)\.\d+|^[^.]+/.exec(name)![0];
 
 /** [H, W, C] of what the stage's loss reads. */
-function frameShape({ conditioning, stage, data, model }: Config, channels: number): [number, number, number] {
-  const [height, width] = [conditioning.crop || data.height, conditioning.crop || data.width];
-  if (stage === 'base' || stage === 'interp') return [data.height, data.width, 3];
+function frameShape(
+  { conditioning, stage, model }: Config,
+  clip: { height: number; width: number },
+  channels: number,
+): [number, number, number] {
+  const [height, width] = [conditioning.crop || clip.height, conditioning.crop || clip.width];
+  if (stage === 'base' || stage === 'interp') return [clip.height, clip.width, 3];
   if (stage === 'sr1') return [height, width, channels];
   const levels = model.vae?.tiny?.blockOutChannels ?? readVaeLevels(model);
   const factor = 2 ** (levels.length - 1);
@@ -45,7 +51,7 @@ function frameShape({ conditioning, stage, data, model }: Config, channels: numb
 }
 
 function readVaeLevels({ vae, pretrained }: Config['model']): number[] {
-  const folder = vae?.path ?? path.join(pretrained!, 'vae');
+  const folder = vae?.path ?? path.join(pretrainedRoot(pretrained!), 'vae');
   return parseAutoencoderConfig(readModelConfig(folder), { source: folder }).blockOutChannels;
 }
 
@@ -57,7 +63,7 @@ export async function plan(
   config: Config,
   { calibrate = true, onStep }: { calibrate?: boolean; onStep?: (done: number, total: number) => void } = {},
 ): Promise<Plan> {
-  const { train, data, model } = config;
+  const { train, model } = config;
   const unet = await buildUnet(model);
   try {
     applyCheckpointing(unet, train.gradientCheckpointing);
@@ -82,7 +88,9 @@ export async function plan(
       config,
     });
     stage.check();
-    const batchShape = [train.batchSize, data.frames, ...frameShape(config, unet.config.inChannels)];
+    const largest = largestShape(config);
+    const { batchSize } = largest;
+    const batchShape = [batchSize, largest.frames, ...frameShape(config, largest, unet.config.inChannels)];
     const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
     const variables = trainable.map(p => p.variable);
     const gradientStep = (video?: Tensor, text?: Tensor, timesteps?: Tensor, noiseKey?: Tensor): Tensor[] => {
@@ -91,7 +99,7 @@ export async function plan(
       return [value, ...grads];
     };
     const { encoderHidDim, crossAttentionDim } = unet.config;
-    const textShape = [train.batchSize, model.maxTextLength, encoderHidDim ?? [crossAttentionDim].flat()[0]!];
+    const textShape = [batchSize, model.maxTextLength, encoderHidDim ?? [crossAttentionDim].flat()[0]!];
     const memory: Plan['memory'] = {
       weights: 4 * selection.total,
       moments: 8 * selection.trainable,
@@ -103,7 +111,7 @@ export async function plan(
       [
         { shape: batchShape },
         { shape: textShape },
-        { shape: [train.batchSize], dtype: 'int32' },
+        { shape: [batchSize], dtype: 'int32' },
         { shape: [2], dtype: 'int32' },
       ],
       { precision: config.precision },
@@ -139,7 +147,7 @@ export async function plan(
           randomNormal(batchShape, rngKey(0, step, 'video')),
           randomNormal(textShape, rngKey(0, step, 'text')),
         ];
-        const outputs = gradients(...inputs, tf.fill([train.batchSize], 500, 'int32'), rngKey(0, step, 'noise'));
+        const outputs = gradients(...inputs, tf.fill([batchSize], 500, 'int32'), rngKey(0, step, 'noise'));
         const [, ...grads] = outputs as [Tensor, ...Tensor[]];
         optimizer.gradientNorm(grads);
         optimizer.step(grads, { learningRate: 0, step, gradientScale: 1 });

@@ -104,7 +104,9 @@ function clipSampler(context: StageSamplerContext): StageSampler {
     count: clips,
     async draw(index, checkpoint) {
       const entries = data.heldOut.length > 0 ? data.heldOut : data.train;
-      loader ??= createLoader({ ...data.loaderOptions, entries, batchSize: 1, prefetch: 0 });
+      const members = data.heldOut.length > 0 ? data.buckets?.heldOut : data.buckets?.train;
+      const buckets = members?.map(bucket => ({ ...bucket, batchSize: 1 }));
+      loader ??= createLoader({ ...data.loaderOptions, entries, buckets, batchSize: 1, prefetch: 0 });
       const batch = await loader.batch(index);
       const caption = batch.captions[0]!;
       const truth = tf.tensor(batch.videos, batch.shape); // [1, F, H, W, 3]
@@ -172,10 +174,10 @@ function sr1Clips(context: StageSamplerContext): ClipStage {
 function sr2Clips(context: StageSamplerContext): ClipStage {
   const sampler = new Sr2Sampler({ ...common(context), vae: context.codec!.vae });
   const { scale, strength } = context.config.conditioning;
-  const { height, width } = context.config.data;
   return {
     condition: truth => enlarged(truth, scale),
     async sample(truth, options) {
+      const [height, width] = truth.shape.slice(2, 4) as [number, number];
       const video = areaDownsample(truth, scale);
       const request = { video, height, width, strength };
       return sampler.sample({ ...options, ...request }).finally(() => video.dispose());

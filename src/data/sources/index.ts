@@ -1,13 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { InputError } from '../../errors.js';
-import { isVideoName, stem } from '../captions.js';
+import { isPictureName, isVideoName, stem } from '../captions.js';
 import { MAPPING_FILES, readFolder, readSidecar } from '../folder.js';
 import type { Manifest, ManifestOptions } from '../manifest.js';
 import { readCsv, readJsonl } from '../table.js';
 import { findMsrVtt, readAnnotations, readMsrVtt } from './msrvtt.js';
 import { readParquet } from './parquet.js';
-import type { SourceContents } from './types.js';
+import type { Candidate, SourceContents } from './types.js';
 import { findUcf101, readUcf101 } from './ucf101.js';
 import { readWebDataset, shardsOf } from './webdataset.js';
 
@@ -120,6 +120,22 @@ export async function readSource(
   isDirectory: boolean,
   options: ManifestOptions,
 ): Promise<SourceContents> {
+  if (!options.pictures) return readVideos(path, isDirectory, options);
+  if (isDirectory) {
+    const contents = await readFolder(path, isPictureName);
+    if (contents.candidates.some(({ path: file }) => isPictureName(file))) {
+      return { kind: 'pictures', ...contents, candidates: contents.candidates.map(markPicture) };
+    }
+  }
+  const contents = await readVideos(path, isDirectory, options);
+  return { ...contents, candidates: contents.candidates.map(markPicture) };
+}
+
+function markPicture(candidate: Candidate): Candidate {
+  return isPictureName(candidate.member?.name ?? candidate.path) ? { ...candidate, kind: 'image' } : candidate;
+}
+
+async function readVideos(path: string, isDirectory: boolean, options: ManifestOptions): Promise<SourceContents> {
   if (isDirectory) return readFolderSource(path, options);
   const extension = extname(path).toLowerCase();
   if (extension in TABLES) return readTable(path, options);

@@ -3,6 +3,7 @@
  * timesteps below 900 alone; sampling starts from the noised latents of an enlarged clip (SDEdit), so the noise levels that
  * would invent a clip from nothing never occur. The frozen VAE encodes outside the gradient.
  */
+import { videoShapes } from '../../config/shapes.js';
 import { foldKey, randomNormal, tf } from '../../engine/index.js';
 import { InputError } from '../../errors.js';
 import { randomCrop } from '../random-crop.js';
@@ -19,12 +20,14 @@ export function sr2Stage(context: StageContext): Stage {
       checkChannels(context, { sample: channels, condition: 0, what: `latents of ${channels} channels` });
       checkClassEmbedding(context, null);
       const factor = codec?.vae.downsampleFactor ?? 1;
-      const sides = {
-        'data.width': run.data.width,
-        'data.height': run.data.height,
-        'conditioning.crop': run.conditioning.crop,
-      };
-      for (const [key, value] of Object.entries(sides)) {
+      const sides = videoShapes(run).flatMap(({ path, width, height }): [string, number][] => {
+        const name = path.join('.');
+        return [
+          [`${name}.width`, width],
+          [`${name}.height`, height],
+        ];
+      });
+      for (const [key, value] of [...sides, ['conditioning.crop', run.conditioning.crop] as const]) {
         if (value % factor === 0) continue;
         throw new InputError(
           `${key} is ${value}; the VAE makes one latent of ${factor} × ${factor} pixels, so it must be a multiple of ${factor}`,
