@@ -55,8 +55,8 @@ export const builder = (yargs: Argv) =>
     .option('prior', {
       type: 'number',
       describe:
-        'Videos of the base that are trained on too, so that the rest stays as it was (prior preservation); default 16 for a motion ' +
-        'where the base is a run with validation prompts, else 0',
+        'Videos of the base whose single frames are trained on too, so that looks stay as they were (prior preservation); ' +
+        'default 16 for a motion where the base is a run with validation prompts, else 0',
     })
     .option('prior-prompt', {
       type: 'string',

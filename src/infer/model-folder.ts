@@ -20,6 +20,10 @@ export interface ModelFolder {
   label: string;
 }
 
+/** Where scheduler/, text_encoder/ and vae/ of a `model.pretrained` are: of a checkpoint, in its run. */
+export const pretrainedRoot = (dir: string): string =>
+  existsSync(path.join(dir, 'state.json')) ? path.resolve(dir, '..', '..') : dir;
+
 /** @throws InputError naming what was looked for when `dir` is none of these */
 export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<ModelFolder> {
   if (!existsSync(dir)) throw new InputError(`${dir}: there is no such folder`, { code: 'infer.no-model', dir });

@@ -28,28 +28,18 @@ export async function finetune(request: FinetuneRequest, options: TrainOptions =
   const plan = priorPlan(request, base);
   const sources = {
     train: path.join(request.out, 'clips.jsonl'),
-    heldOut: request.heldOut ?? path.join(request.out, 'shown.jsonl'),
+    heldOut: request.heldOut ?? path.join(request.out, 'clips.jsonl'),
+    prior: plan.length > 0 ? path.join(request.out, 'prior.jsonl') : undefined,
   };
   // Checked before the prior videos, which take time.
   const config = await finetuneConfig(request, base, clips, sources, print);
   await mkdir(request.out, { recursive: true });
-  const prior = await priorVideos(path.join(request.out, 'prior'), plan, base.folder.root, { ...options, print });
-  await writeSources(request.out, clips, prior);
+  const prior = await priorVideos(path.join(request.out, 'prior'), plan, request.base, { ...options, print });
+  await writeManifest(sources.train, clips);
+  if (sources.prior) await writeManifest(sources.prior, prior);
   const summary = await train(config, { ...options, print, resume: request.resume });
   return { ...summary, delta: path.join(summary.checkpoint, DELTA_FILE), priorVideos: prior.length };
 }
 
-/** The clips as often as makes them half of what is trained on; and alone, for the held-out loss. */
-async function writeSources(
-  out: string,
-  clips: readonly CaptionedClip[],
-  prior: readonly CaptionedClip[],
-): Promise<void> {
-  const times = Math.max(1, Math.round(prior.length / Math.max(1, clips.length)));
-  const lines = (list: readonly CaptionedClip[]) => list.map(row => `${JSON.stringify(row)}\n`).join('');
-  await writeFile(path.join(out, 'shown.jsonl'), lines(clips));
-  await writeFile(
-    path.join(out, 'clips.jsonl'),
-    lines([...Array.from({ length: times }, () => clips).flat(), ...prior]),
-  );
-}
+const writeManifest = (file: string, clips: readonly CaptionedClip[]): Promise<void> =>
+  writeFile(file, clips.map(clip => `${JSON.stringify(clip)}\n`).join(''));

@@ -1,6 +1,6 @@
 /**
- * Prior preservation (DreamBooth, Ruiz et al. 2023, section 3.2): videos that the base itself makes are trained on beside the
- * clips, so that what is not in the clips stays as it was.
+ * Prior preservation (DreamBooth, Ruiz et al. 2023, section 3.2) of looks: single frames of videos that the base itself makes are
+ * trained on beside the clips. Frames have no motion, so they keep colours and shapes as they were and leave the new motion free.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

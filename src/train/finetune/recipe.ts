@@ -1,5 +1,6 @@
 /** The training config of a fine-tuning: the mode's own file in configs/finetune, what the base was trained with, what the user asked for. */
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config, ConfigInput } from '../../config/index.js';
 import { loadConfig } from '../../config/index.js';
@@ -12,6 +13,9 @@ import type { CaptionedClip, FinetuneRequest, Mode } from './request.js';
 
 /** A run's own learning rate is for a network that knows nothing; a network that is only adapted moves less. */
 const RATE_SHARE = 0.5;
+/** Steps that show frames of prior videos, and how many at a time: a frame costs an eighth of a clip. */
+const PRIOR_SHARE = 0.5;
+const PRIOR_FRAMES = 4;
 /** Held-out losses, and times that samples are drawn, in one run. */
 const HELD_OUT_TIMES = 10;
 const SAMPLE_TIMES = 3;
@@ -45,8 +49,10 @@ export function modeConfig(mode: Mode): string {
 }
 
 export interface Sources {
-  /** What trains: clips, pictures and prior videos. */
+  /** The clips that train. */
   train: string;
+  /** Videos of the base whose single frames train too. */
+  prior?: string;
   /** What the held-out loss is measured on. */
   heldOut: string;
 }
@@ -68,13 +74,14 @@ export async function finetuneConfig(
   const plain = loadConfig(file).config;
   const steps = request.steps ?? plain.train.steps;
   const every = (times: number) => Math.max(1, Math.ceil(steps / times));
-  const prompts = tries.length > 0 ? [...tries] : [...new Set(clips.map(clip => clip.caption))];
+  const shown = tries.length > 0 ? [...tries] : [...new Set(clips.map(clip => clip.caption))];
+  const prompts = stage === 'base' ? shown : []; // the other stages sample clips
   const overrides: ConfigInput = {
     stage,
     output: out,
     note: `${mode}: ${clips[0]?.caption ?? request.images}`,
     model: {
-      pretrained: request.base === folder.root || !trained ? folder.root : request.base,
+      pretrained: trained ? path.dirname(folder.unet) : folder.root, // of a run: the very checkpoint
       maxTextLength: folder.recipe?.maxTextLength,
       textEncoder: externalText(trained),
     },
@@ -82,9 +89,12 @@ export async function finetuneConfig(
       source: sources.train,
       ...(await clipShape(folder, plain.data, clips, print)),
       heldOut: { source: sources.heldOut },
+      images: sources.prior
+        ? { source: sources.prior, share: PRIOR_SHARE, batchSize: PRIOR_FRAMES * (trained?.train.batchSize ?? 1) }
+        : undefined,
     },
     conditioning: trained?.conditioning,
-    diffusion: trained ? { timesteps: trained.diffusion.timesteps } : {},
+    diffusion: { timesteps: timestepsOf(mode, trained) },
     precision: trained?.precision,
     train: {
       steps,
@@ -103,10 +113,17 @@ export async function finetuneConfig(
   return loadConfig(file, { overrides, set }).config;
 }
 
+/** A motion is decided at high noise, where the mode's own file draws; a look is learned where the base learned its own. */
+function timestepsOf(mode: Mode, trained: Config | undefined) {
+  if (!trained) return undefined;
+  const { min, max, ...sampling } = trained.diffusion.timesteps;
+  return mode === 'motion' ? { min, max } : { min, max, ...sampling };
+}
+
 /** An encoder that lies outside the base's folder must be named again; a run's own is found in the folder. */
 function externalText(trained: Config | undefined) {
-  const { path, tokenizer } = trained?.model.textEncoder ?? {};
-  return path ? { path, tokenizer } : undefined;
+  const { path: dir, tokenizer } = trained?.model.textEncoder ?? {};
+  return dir ? { path: dir, tokenizer } : undefined;
 }
 
 /** Frames, rate and size of the base's videos. */
