@@ -64,6 +64,16 @@ interface Rate {
 /** A longer video is never decoded whole: the first sample would have to wait for its end. */
 const MAX_WHOLE_SECONDS = 120;
 
+/** Whether a clip of `total` frames is decoded whole: see {@link createClipReader}. */
+export function isDecodedWhole(
+  { total, seconds }: { total: number; seconds: number },
+  { frames, width, height }: ClipShape,
+  { clips, cacheBytes }: { clips: number; cacheBytes: number },
+): boolean {
+  const fits = total * frameBytes({ width, height }) * clips <= cacheBytes && seconds <= MAX_WHOLE_SECONDS;
+  return total <= 2 * frames || fits;
+}
+
 /**
  * A clip is decoded whole and kept, as 8-bit frames at the model's size, when the whole dataset fits the cache at its length or
  * when it is hardly longer than what is needed: then ffmpeg starts once a clip, not once a sample. Of longer clips only the
@@ -165,9 +175,7 @@ export function createClipReader(options: ClipReaderOptions): ClipReader {
       const fps = options.fps ?? ownRate;
       const rate = { fps, sourceFps: ownRate };
       const total = Math.round(seconds * fps);
-      const bytes = total * frameBytes({ width, height });
-      const fits = bytes * entries.length <= options.cacheBytes && seconds <= MAX_WHOLE_SECONDS;
-      if (total <= 2 * frames || fits) {
+      if (isDecodedWhole({ total, seconds }, { frames, width, height }, { ...options, clips: entries.length })) {
         const clip = await readWhole(index, rate, total, priority);
         const offset = chooseOffset(clip.frames - count + 1);
         return { ...sliceFrames(clip, offset, count), offset };

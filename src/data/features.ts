@@ -19,8 +19,9 @@ export interface FeatureReader {
   /** [h, w, c] of a frame. */
   readonly shape: readonly [number, number, number];
   /**
-   * [⌈count / each⌉, h, w, c] of the very frames that a loader of pixels would read.
+   * The very frames that a loader of pixels would read.
+   * @returns the bytes of float32 [⌈count / each⌉, h, w, c], and the number of the first frame
    * @throws InputError about this clip, as a loader of pixels would
    */
-  read(entry: ManifestEntry, request: FeatureRequest): Promise<Float32Array>;
+  read(entry: ManifestEntry, request: FeatureRequest): Promise<{ data: Uint8Array; offset: number }>;
 }

@@ -1,5 +1,6 @@
 /** What a loader is told, and the checks of it. */
 import { InputError } from '../errors.js';
+import type { FeatureReader } from './features.js';
 import type { ManifestEntry } from './manifest.js';
 
 /** Clips that become samples of one shape. */
@@ -40,6 +41,8 @@ export interface LoaderOptions {
   /** Clips by shape, instead of `frames`, `width` and `height` for all; a batch holds clips of one of them. */
   buckets?: readonly LoaderBucket[];
   images?: LoaderImages;
+  /** Reads what was computed from the clips before (latents) in place of their frames; without buckets and pictures. */
+  features?: FeatureReader;
   /** How a clip of another aspect is brought to width x height; default `crop` (centre). */
   fit?: 'crop' | 'pad' | 'stretch';
   batchSize: number;
@@ -89,6 +92,9 @@ function checkBuckets(name: string, buckets: readonly LoaderBucket[], entries: r
 
 /** @throws InputError `loader.option` */
 export function checkOptions(options: LoaderOptions): void {
+  if (options.features && (options.buckets || options.images)) {
+    refuse('features', 'features of clips (latents from a cache) cannot be combined with buckets or pictures');
+  }
   const { workers = 1, prefetch = 0, prefetchBytes = 0, stride = 1, strides = [1], fps = 1, buckets, images } = options;
   const shape = (name: string, { frames, width, height, batchSize = 1 }: Omit<LoaderBucket, 'members'>) =>
     Object.entries({ frames, width, height, batchSize }).map(([key, value]) => [`${name}${key}`, value, 1] as const);

@@ -1,18 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { InputError, WorkError } from '../errors.js';
 import { createBatchOrder, placeOf } from './batch-order.js';
-import { createClipReader } from './clip-reader.js';
+import { createClipReader, isDecodedWhole } from './clip-reader.js';
 import { clipProblem } from './ffmpeg-errors.js';
 import { everyNth, frameBytes, writeUnit } from './frames.js';
 import { checkOptions, type LoaderBucket, type LoaderOptions, type SkippedClip } from './loader-options.js';
 import { describeCounts } from './manifest.js';
 import { createReadAhead } from './prefetch.js';
-import { PURPOSE, permutation, randomStream } from './random.js';
+import { PURPOSE, permutation, type RandomStream, randomStream } from './random.js';
 
 export type { LoaderBucket, LoaderImages, LoaderOptions, SkippedClip } from './loader-options.js';
 
 export interface Batch {
-  /** `[B, F, H, W, 3]` in [-1, 1]. */
+  /** `[B, F, H, W, 3]` in [-1, 1]; of a loader with features `[B, F, h, w, c]`. */
   videos: Float32Array;
   shape: [number, number, number, number, number];
   captions: string[];
@@ -99,14 +99,29 @@ export function createLoader(options: LoaderOptions): Loader {
   groups.forEach(({ members }, g) => {
     for (let i = 0; i < members.length; i++) groupOf[members[i]!] = g;
   });
+  const { features } = options;
+  const cacheBytes = options.cache?.maxBytes ?? DEFAULT_CACHE_BYTES;
   const reader = createClipReader({
     ...options,
     entries,
     shapeOf: index => shapes[groupOf[index]!]!,
     workers,
-    cacheBytes: options.cache?.maxBytes ?? DEFAULT_CACHE_BYTES,
+    cacheBytes,
     signal: stop.signal,
   });
+  /** Frames of a sample: 8-bit pixels, or the bytes of their features. */
+  const read = async (index: number, each: number, count: number, chosen: RandomStream, priority: number) => {
+    const chooseOffset = (offsets: number) => chosen.int(offsets);
+    if (!features) {
+      const clip = await reader.read(index, chooseOffset, { count, priority });
+      return { data: everyNth(clip, each).data, offset: clip.offset };
+    }
+    const shape = shapes[groupOf[index]!]!;
+    const isWhole = (total: number, seconds: number) =>
+      isDecodedWhole({ total, seconds }, shape, { clips: entries.length, cacheBytes });
+    const request = { count, each, frames: shape.frames, chooseOffset, isWhole, signal: stop.signal };
+    return features.read(entries[index]!, request);
+  };
 
   const skipped: SkippedClip[] = [];
   const listed = new Map<number, SkippedClip>();
@@ -147,17 +162,15 @@ export function createLoader(options: LoaderOptions): Loader {
       try {
         const chosen = numbers(PURPOSE.temporalOffset);
         const each = strides[strides.length === 1 ? 0 : chosen.int(strides.length)]!;
-        const wanted = { count: span(frames, each), priority };
-        const clip = await reader.read(index, offsets => chosen.int(offsets), wanted);
+        const clip = await read(index, each, span(frames, each), chosen, priority);
         const { captions, caption } = entry;
         // A stream of its own: several captions for one clip change nothing about frames and order.
         const drawn = captions ? numbers(PURPOSE.captionChoice).int(captions.length) : 0;
         return {
           id: entry.id,
           caption: captions?.[drawn] ?? caption,
-          clip: everyNth(clip, each),
+          clip,
           each,
-          offset: clip.offset,
         };
       } catch (error) {
         const reason = clipProblem(error);
@@ -175,23 +188,27 @@ export function createLoader(options: LoaderOptions): Loader {
   const sizes = (groups: readonly LoaderGroup[]) =>
     groups.map(({ members, batchSize: B }) => ({ clips: members.length, batchSize: B }));
   const batches = createBatchOrder(sizes(videos), seed, sizes(pictures), images?.share);
-  const bytesOf = ({ batchSize: B, frames, width, height }: LoaderGroup): number =>
-    B * frames * frameBytes({ width, height });
+  /** [h, w, c] of a frame. */
+  const frameShape = ({ height, width }: LoaderGroup) => features?.shape ?? ([height, width, 3] as const);
+  const bytesOf = (group: LoaderGroup): number => {
+    const [h, w, c] = frameShape(group);
+    return group.batchSize * group.frames * (features ? 4 * h * w * c : frameBytes({ height: h, width: w }));
+  };
 
   const loadFrom = async (group: LoaderGroup, batch: number, priority: number): Promise<RawBatch> => {
-    const { batchSize: B, frames, width, height } = group;
+    const { batchSize: B, frames } = group;
     const samples = await Promise.all(Array.from({ length: B }, (_, b) => sample(group, batch * B + b, priority)));
     const data = new Uint8Array(bytesOf(group)); // [B, F, H, W, 3]
     samples.forEach(({ clip }, b) => {
-      data.set(clip.data, b * frames * frameBytes({ width, height }));
+      data.set(clip.data, (b * data.length) / B);
     });
     return {
       frames: data,
-      shape: [B, frames, height, width, 3],
+      shape: [B, frames, ...frameShape(group)],
       captions: samples.map(({ caption }) => caption),
       ids: samples.map(({ id }) => id),
       kind: group.stream < IMAGE_STREAMS ? 'video' : 'image',
-      offsets: samples.map(({ offset }) => offset),
+      offsets: samples.map(({ clip }) => clip.offset),
       strides: samples.map(({ each }) => each),
     };
   };
@@ -236,6 +253,7 @@ export function createLoader(options: LoaderOptions): Loader {
         });
       }
       const { frames, ...batch } = await ahead.take(step);
+      if (features) return { videos: new Float32Array(frames.buffer), ...batch };
       const floats = new Float32Array(frames.length);
       writeUnit(frames, floats);
       return { videos: floats, ...batch };

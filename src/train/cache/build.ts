@@ -38,6 +38,13 @@ export async function buildCache(config: Config, request: CacheRequest): Promise
       { code: 'cache.no-latents', stage: config.stage },
     );
   }
+  const { buckets, images } = config.data;
+  if (request.latents && (buckets || images)) {
+    throw new InputError(
+      `latents are cached for clips of one shape, but ${buckets ? 'data.buckets' : 'data.images'} is given. Use --text, or leave it out.`,
+      { code: 'cache.no-latents' },
+    );
+  }
   readRecord(dir); // a folder of something else is left alone
   await mkdir(dir, { recursive: true });
   return withLock(dir, async () => {

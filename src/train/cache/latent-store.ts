@@ -46,14 +46,15 @@ export class LatentStore implements FeatureReader {
     return this.reader.size;
   }
 
-  async read(entry: ManifestEntry, request: FeatureRequest): Promise<Float32Array> {
+  async read(entry: ManifestEntry, request: FeatureRequest): Promise<{ data: Uint8Array; offset: number }> {
     const { name, problem } = this.index.files[placeOf(entry)]!;
     if (problem) throw new InputError(problem.message, { code: problem.code, path: entry.path });
     const clip = this.index.clips[name]!;
     const offset = await this.offset(entry, clip, request);
     const { count, each } = request;
     const rows = Array.from({ length: Math.floor((count - 1) / each) + 1 }, (_, i) => offset + i * each);
-    return this.reader.readRows(name, rows);
+    const { buffer, byteOffset, byteLength } = await this.reader.readRows(name, rows);
+    return { data: new Uint8Array(buffer, byteOffset, byteLength), offset };
   }
 
   close(): void {
