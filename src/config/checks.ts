@@ -206,7 +206,10 @@ function checkTraining({ train }: Config, conflict: Report): void {
   });
 }
 
-function checkValidation({ conditioning, data, diffusion, stage, train, validate }: Config, conflict: Report): void {
+function checkValidation(
+  { checkpoint, conditioning, data, diffusion, stage, train, validate }: Config,
+  conflict: Report,
+): void {
   const taken = Math.floor(validate.sampler.steps * conditioning.strength);
   if (stage === 'sr2' && taken < 1) {
     conflict(
@@ -247,6 +250,12 @@ function checkValidation({ conditioning, data, diffusion, stage, train, validate
     conflict(
       ['train', 'earlyStop', 'patience'],
       `train.earlyStop.patience is ${train.earlyStop.patience} but no held-out loss is measured; set validate.heldOutEverySteps, or patience to 0`,
+    );
+  }
+  if (checkpoint.keepBest > 0 && validate.heldOutEverySteps === 0) {
+    conflict(
+      ['checkpoint', 'keepBest'],
+      `checkpoint.keepBest is ${checkpoint.keepBest} but no held-out loss is measured; set validate.heldOutEverySteps, or keepBest to 0`,
     );
   }
   const total = diffusion.scheduler?.num_train_timesteps ?? DEFAULT_TRAIN_TIMESTEPS;

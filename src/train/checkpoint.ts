@@ -1,7 +1,7 @@
 /**
  * Checkpoints that survive a kill at any moment: written to a temporary folder, synced, renamed. Weights and moments are
  * float32 and come back bit for bit. Layout: `checkpoints/step-N/{unet/, ema/, optimizer.safetensors, state.json}` and
- * the link `checkpoints/last`.
+ * the links `checkpoints/last` and, of the lowest held-out loss, `checkpoints/best`.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
@@ -16,6 +16,8 @@ export interface CheckpointState {
   seed: number;
   /** Names of the trained parameters. */
   trainable: string[];
+  /** Held-out loss of these weights, if it was measured at this step. */
+  heldOutLoss?: number;
   /** Lowest held-out loss so far, if one was measured. */
   bestHeldOutLoss?: number;
   version: string;
@@ -36,14 +38,20 @@ export async function listCheckpoints(run: string): Promise<{ step: number; dir:
   return found.sort((a, b) => a.step - b.step);
 }
 
+/** Which checkpoints stay: the newest, and those of the lowest held-out losses. */
+export interface Rotation {
+  keepLast: number;
+  keepBest: number;
+}
+
 /**
- * Writes a checkpoint: `write` fills an empty folder, which then takes its final name. Older checkpoints beyond
- * `keepLast` are removed afterwards, so there is a complete one at any time.
+ * Writes a checkpoint: `write` fills an empty folder, which then takes its final name. What the rotation does not keep is
+ * removed afterwards, so there is a complete one at any time.
  */
 export async function saveCheckpoint(
   run: string,
   state: CheckpointState,
-  keepLast: number,
+  rotation: Rotation,
   write: (dir: string) => Promise<void>,
 ): Promise<string> {
   const root = checkpointsDir(run);
@@ -55,29 +63,50 @@ export async function saveCheckpoint(
   await write(temporary);
   await writeFile(path.join(temporary, 'state.json'), `${JSON.stringify(state, null, 2)}\n`);
   await syncTree(temporary);
-  await rm(final, { recursive: true, force: true });
+  await remove(final);
   await rename(temporary, final);
-  await link(root, `step-${state.step}`);
+  await link(root, 'last', `step-${state.step}`);
   await sync(root);
-  const all = await listCheckpoints(run);
-  for (const { dir } of all.slice(0, Math.max(0, all.length - keepLast)))
-    await rm(dir, { recursive: true, force: true });
+  await rotate(run, rotation);
   return final;
 }
 
-/** Folders of writers that were killed. */
+/** Removes what the rotation does not keep; the newest always stays. */
+async function rotate(run: string, { keepLast, keepBest }: Rotation): Promise<void> {
+  const all = await listCheckpoints(run);
+  const keep = new Set(all.slice(-keepLast).map(({ dir }) => dir));
+  if (keepBest > 0) {
+    const losses = await Promise.all(all.map(async ({ dir }) => ({ dir, ...(await readCheckpointState(dir)) })));
+    const ranked = losses.filter(({ heldOutLoss }) => heldOutLoss !== undefined);
+    ranked.sort((a, b) => a.heldOutLoss! - b.heldOutLoss!);
+    for (const { dir } of ranked.slice(0, keepBest)) keep.add(dir);
+    if (ranked.length > 0) await link(checkpointsDir(run), 'best', path.basename(ranked[0]!.dir));
+  }
+  for (const { dir } of all) if (!keep.has(dir)) await remove(dir);
+}
+
+/** Takes a checkpoint its name away first: a kill halfway leaves no half checkpoint among the complete ones. */
+async function remove(dir: string): Promise<void> {
+  if (!existsSync(dir)) return;
+  const aside = path.join(path.dirname(dir), `.removing-${path.basename(dir)}-${process.pid}`);
+  await rename(dir, aside);
+  await rm(aside, { recursive: true, force: true });
+}
+
+const LEFTOVER = /^\.(writing|removing|last|best)-/;
+
+/** Folders and links of writers that were killed. */
 async function removeLeftovers(root: string): Promise<void> {
   for (const name of await readdir(root)) {
-    if (name.startsWith('.writing-') || name.startsWith('.last-'))
-      await rm(path.join(root, name), { recursive: true, force: true });
+    if (LEFTOVER.test(name)) await rm(path.join(root, name), { recursive: true, force: true });
   }
 }
 
-async function link(root: string, target: string): Promise<void> {
-  const temporary = path.join(root, `.last-${process.pid}`);
+async function link(root: string, name: 'last' | 'best', target: string): Promise<void> {
+  const temporary = path.join(root, `.${name}-${process.pid}`);
   await rm(temporary, { force: true });
   await symlink(target, temporary);
-  await rename(temporary, path.join(root, 'last'));
+  await rename(temporary, path.join(root, name));
 }
 
 async function sync(file: string): Promise<void> {

@@ -22,10 +22,12 @@ import { LossBins } from './loss-bins.js';
 import { selectTrainable } from './masks.js';
 import { AdamW, type TrainableVariable } from './optimizer.js';
 import { prepareText } from './prepare-text.js';
+import { SavePlan } from './save-plan.js';
 import { emaDecayAt, learningRateAt } from './schedule.js';
 import { createStage } from './stages/index.js';
 import { baseOf, restore, save } from './state.js';
 import { ValidationSampler } from './validation.js';
+import { Watchdog } from './watchdog.js';
 
 export interface TrainOptions {
   /** Continue from the newest checkpoint of `config.output`. */
@@ -34,6 +36,8 @@ export interface TrainOptions {
   signal?: AbortSignal;
   /** Receives human-readable lines (default: standard error). */
   print?: (line: string) => void;
+  /** Milliseconds clock of `checkpoint.everyMinutes`, for tests. */
+  now?: () => number;
 }
 
 export interface TrainSummary {
@@ -157,12 +161,16 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   const earlyStop = new EarlyStop(hyper.earlyStop);
   const base = await baseOf(config, selection);
   const bins = new LossBins(diffusion.numTrainTimesteps);
+  const saves = await SavePlan.open(run, config.checkpoint, options.now);
   const saveNow = async (step: number) => {
     if (saved === step && checkpoint) return;
-    checkpoint = await save(run, step, { unet, optimizer, config, trainable: selection.names, base });
+    const heldOut = saves.record(step);
+    checkpoint = await save(run, step, { unet, optimizer, config, trainable: selection.names, base, heldOut });
+    saves.saved(step);
     saved = step;
     print(`saved ${checkpoint}`);
   };
+  const watchdog = new Watchdog({ run, exitAfterMinutes: hyper.hangTimeoutMinutes });
   try {
     let ends = earlyStop.replay(run, start) ? start : hyper.steps;
     for (let step = start; step < ends; step++) {
@@ -170,6 +178,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       loss = 0;
       for (let i = 0; i < hyper.accumulate; i++) {
         const microStep = step * hyper.accumulate + i;
+        watchdog.watch(step + 1);
         const asked = performance.now();
         const batch = await loader.batch(microStep);
         waited += performance.now() - asked;
@@ -211,6 +220,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         emaDecay: emaDecayAt(step, hyper.ema),
       });
       tf.dispose(sums);
+      watchdog.rest();
 
       if (done % config.log.everySteps === 0 || done === ends) {
         const waiting = waited / 1e3;
@@ -229,6 +239,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         heldOutLoss = await optimizer.withAverage(() => heldOut.measure());
         const byTimestep = Object.entries(heldOut.byTimestep).map(([t, value]) => [`heldOut/loss_t${t}`, value]);
         logger.scalars(done, { 'heldOut/loss': heldOutLoss, ...Object.fromEntries(byTimestep) });
+        saves.measured(done, heldOutLoss);
         print(`held-out loss ${heldOutLoss.toFixed(4)} at step ${done}`);
         if (earlyStop.reached(heldOutLoss) && done < ends) {
           ends = done;
@@ -237,8 +248,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       }
       if (validation.due(done, ends))
         await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
-      if (done === ends || (config.checkpoint.everySteps > 0 && done % config.checkpoint.everySteps === 0))
-        await saveNow(done);
+      if (done === ends || saves.due(done)) await saveNow(done);
       await new Promise(resolve => setImmediate(resolve)); // Ctrl-C is heard even when every clip comes from memory
       if (signal?.aborted && done < ends) {
         await saveNow(done);
@@ -251,6 +261,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     if (start >= ends) print(`nothing to do: ${run} is at step ${start} of ${ends}`);
     finished = ends;
   } finally {
+    await watchdog.stop();
     await loader.close();
     await heldOut.dispose();
     await validation.dispose();

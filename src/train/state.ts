@@ -10,6 +10,7 @@ import { readCheckpointState, saveCheckpoint } from './checkpoint.js';
 import type { Selection } from './masks.js';
 import type { AdamW } from './optimizer.js';
 import { pretrainedFolders } from './pretrained.js';
+import type { HeldOutRecord } from './save-plan.js';
 
 interface Contents {
   unet: UNet3DConditionModel;
@@ -18,6 +19,7 @@ interface Contents {
   trainable: string[];
   /** Fingerprint of the pretrained UNet of which only a part trains; a delta is written beside the weights. */
   base?: string;
+  heldOut: HeldOutRecord;
 }
 
 const MOMENTS = { exp_avg: 'm', exp_avg_sq: 'v', ema: 'ema' } as const;
@@ -35,10 +37,10 @@ export async function baseOf(
 export async function save(
   run: string,
   step: number,
-  { unet, optimizer, config, trainable, base }: Contents,
+  { unet, optimizer, config, trainable, base, heldOut }: Contents,
 ): Promise<string> {
-  const state = { step, stage: config.stage, seed: config.seed, trainable, version: VERSION };
-  return saveCheckpoint(run, state, config.checkpoint.keepLast, async dir => {
+  const state = { step, stage: config.stage, seed: config.seed, trainable, ...heldOut, version: VERSION };
+  return saveCheckpoint(run, state, config.checkpoint, async dir => {
     await unet.savePretrained(path.join(dir, 'unet'));
     if (optimizer.options.ema) await optimizer.withAverage(() => unet.savePretrained(path.join(dir, 'ema')));
     if (base) {

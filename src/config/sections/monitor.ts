@@ -4,7 +4,15 @@ import { flag, int, list, num, oneOf, section } from '../fields.js';
 /** When training writes its state. */
 export const checkpointSection = section('Saving the state of training.', {
   everySteps: int('Steps between checkpoints; 0 saves only at the end and on Ctrl-C.', 500),
+  everyMinutes: num('Minutes of wall time after which the next step is saved, whatever its number; 0 is off.', 0, {
+    minimum: 0,
+  }),
   keepLast: int('Complete checkpoints kept; older ones are removed.', 3, { minimum: 1 }),
+  keepBest: int(
+    'Checkpoints of the lowest held-out losses kept besides; a loss among them is saved at once, and `checkpoints/best` links to ' +
+      'the lowest. 0 is off.',
+    0,
+  ),
 });
 
 /** When training reports. */

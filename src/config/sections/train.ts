@@ -82,6 +82,12 @@ export const trainSection = section('Optimisation.', {
     default: false,
   }),
   dropout: flag('Dropout inside the network (0.1 in the temporal convolutions).', true),
+  hangTimeoutMinutes: num(
+    'A step that hangs inside TensorFlow is reported after 10 minutes, or 20 usual steps where that is longer. Above 0, the ' +
+      'process is also killed after so many minutes (and 20 usual steps) for a supervisor to start it again with --resume.',
+    0,
+    { minimum: 0 },
+  ),
   earlyStop: section(
     'Ending before `steps` when the held-out loss no longer falls (needs validate.heldOutEverySteps).',
     {
