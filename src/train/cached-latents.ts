@@ -1,9 +1,8 @@
 /** Opens `data.cached.latents` for a run. */
-import path from 'node:path';
 import type { Config } from '../config/schema.js';
-import { FileHashes } from './cache/file-hashes.js';
 import { latentsFingerprint } from './cache/fingerprints.js';
 import { LatentStore } from './cache/latent-store.js';
+import { wantedOf } from './cache/wanted.js';
 import type { TrainingData } from './data.js';
 
 /**
@@ -19,11 +18,10 @@ export async function openLatents(
 ): Promise<LatentStore | null> {
   const dir = config.data.cached?.latents;
   if (dir === undefined) return null;
-  const hashes = await FileHashes.open(path.join(dir, 'hashes.json'), print);
-  const fingerprint = await latentsFingerprint(vae, config, hashes);
-  const wanted = { dir, kind: 'latents', fingerprint, config: path.join(config.output, 'config.yaml') } as const;
+  const wanted = await wantedOf({ dir, kind: 'latents', run: config.output }, print, hashes =>
+    latentsFingerprint(vae, config, hashes),
+  );
   const store = await LatentStore.open(wanted, [...data.train, ...data.heldOut]);
-  await hashes.save();
   print(`latents of ${store.size} clips from ${dir}; training decodes no frames`);
   return store;
 }

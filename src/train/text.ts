@@ -10,8 +10,8 @@ import {
   textFolders,
 } from '../models/text/index.js';
 import { CachedText } from './cache/cached-text.js';
-import { FileHashes } from './cache/file-hashes.js';
 import { textFingerprint } from './cache/fingerprints.js';
+import { wantedOf } from './cache/wanted.js';
 import { pretrainedFolders } from './pretrained.js';
 
 /** Where the run's text encoder is; a tiny one is made on the first start and kept in the run folder. */
@@ -49,11 +49,10 @@ export async function buildText(
   const maxLength = config.model.maxTextLength;
   const dir = config.data.cached?.text;
   if (dir === undefined) return TextConditioner.fromPretrained(folders, { maxLength });
-  const hashes = await FileHashes.open(path.join(dir, 'hashes.json'), print);
-  const fingerprint = await textFingerprint(folders, maxLength, hashes);
-  const wanted = { dir, kind: 'text', fingerprint, config: path.join(config.output, 'config.yaml') } as const;
+  const wanted = await wantedOf({ dir, kind: 'text', run: config.output }, print, hashes =>
+    textFingerprint(folders, maxLength, hashes),
+  );
   const text = CachedText.open(wanted, textsOf(config, captions));
-  await hashes.save();
   print(`text embeddings of ${text.size} captions from ${dir}; the text encoder is not loaded`);
   return text;
 }

@@ -11,7 +11,7 @@ import { buildText, type TextSummary } from './build-text.js';
 import { FileHashes } from './file-hashes.js';
 import { withLock } from './lock.js';
 import { readRecord } from './record.js';
-import { CacheSession, type SessionOptions } from './session.js';
+import { CacheSession, checkAbort, type SessionOptions } from './session.js';
 
 export interface CacheRequest extends SessionOptions {
   text: boolean;
@@ -64,6 +64,9 @@ export async function buildCache(config: Config, request: CacheRequest): Promise
         latents = await buildLatents(session, hashes, { config, vae, entries: [...data.train, ...data.heldOut] });
       }
       return { dir, dtype, text, latents };
+    } catch (error) {
+      checkAbort(request.signal); // a reading that was stopped on request is no failure
+      throw error;
     } finally {
       await hashes.save();
     }

@@ -117,20 +117,28 @@ export interface Wanted {
   config: string;
 }
 
+const commandOf = ({ dir, kind, config }: Omit<Wanted, 'fingerprint'>): string =>
+  `npx show1 data cache ${config} --out ${dir} --${kind}`;
+
+/** The part of a cache, whatever it was made from. @throws InputError `cache.missing`, `cache.foreign` */
+export function readSection(wanted: Omit<Wanted, 'fingerprint'>): CacheSection {
+  const { dir, kind } = wanted;
+  const section = readRecord(dir)?.[kind];
+  if (section) return section;
+  throw new InputError(`there is no ${kind} cache in ${dir} (data.cached.${kind}). Make it: ${commandOf(wanted)}`, {
+    code: 'cache.missing',
+    dir,
+    kind,
+  });
+}
+
 /**
  * The part of a cache that a run may use.
  * @throws InputError `cache.missing`, `cache.incomplete`, `cache.stale`, `cache.foreign`
  */
 export function requireSection({ dir, kind, fingerprint, config }: Wanted): CacheSection {
-  const command = `npx show1 data cache ${config} --out ${dir} --${kind}`;
-  const section = readRecord(dir)?.[kind];
-  if (!section) {
-    throw new InputError(`there is no ${kind} cache in ${dir} (data.cached.${kind}). Make it: ${command}`, {
-      code: 'cache.missing',
-      dir,
-      kind,
-    });
-  }
+  const command = commandOf({ dir, kind, config });
+  const section = readSection({ dir, kind, config });
   const { dtype } = section.fingerprint;
   const changed = differences(section.fingerprint, { ...(dtype === undefined ? {} : { dtype }), ...fingerprint });
   if (changed) {
@@ -150,11 +158,12 @@ export function requireSection({ dir, kind, fingerprint, config }: Wanted): Cach
 }
 
 /** The error for captions or clips that came after the cache was made. */
-export function notCached({ dir, kind, config }: Wanted, what: readonly string[], total: number): InputError {
+export function notCached(wanted: Wanted, what: readonly string[], total: number): InputError {
+  const { dir, kind } = wanted;
   const some = what.slice(0, 3).map(name => JSON.stringify(name));
   return new InputError(
     `the ${kind} cache ${dir} is stale: it lacks ${what.length} of ${total} ${kind === 'text' ? 'captions' : 'clips'} ` +
-      `(${some.join(', ')}${what.length > 3 ? ', …' : ''}). Add them: npx show1 data cache ${config} --out ${dir} --${kind}`,
+      `(${some.join(', ')}${what.length > 3 ? ', …' : ''}). Add them: ${commandOf(wanted)}`,
     { code: 'cache.stale', dir, kind, missing: what.length },
   );
 }

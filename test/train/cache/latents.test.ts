@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Config, parseConfig } from '../../../src/config/index.js';
 import { encode } from '../../../src/data/ffmpeg.js';
-import { createLoader, type ManifestEntry } from '../../../src/data/index.js';
+import { createLoader } from '../../../src/data/index.js';
 import { randomNormal, rngKey, tf } from '../../../src/engine/index.js';
 import { AutoencoderKL, VideoCodec } from '../../../src/models/vae/index.js';
 import { buildCache, type CacheRequest } from '../../../src/train/cache/build.js';
