@@ -46,6 +46,8 @@ interface File extends Shard {
 }
 
 const MiB = 2 ** 20;
+/** Parts of a shard at most: they are open together while they are joined. */
+const MAX_PARTS = 200;
 
 export class ShardWriter {
   /** Files that were of no use, with the reason. */
@@ -168,10 +170,10 @@ export class ShardWriter {
     for (;;) {
       let bytes = 0;
       let count = 0;
-      while (count < this.parts.length && (count === 0 || bytes + this.parts[count]!.bytes <= maxShardBytes)) {
-        bytes += this.parts[count++]!.bytes;
-      }
-      if (count === 0 || (!all && count === this.parts.length && bytes < maxShardBytes)) return;
+      const fits = () => count === 0 || bytes + this.parts[count]!.bytes <= maxShardBytes;
+      while (count < Math.min(this.parts.length, MAX_PARTS) && fits()) bytes += this.parts[count++]!.bytes;
+      const isFull = count === MAX_PARTS || count < this.parts.length || bytes >= maxShardBytes;
+      if (count === 0 || (!all && !isFull)) return;
       await this.joinParts(this.parts.slice(0, count));
       this.parts.splice(0, count);
     }
