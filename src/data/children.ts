@@ -68,8 +68,10 @@ function start(job) {
     for (const chunk of chunks) { stdout.set(chunk, at); at += chunk.length; }
     parentPort.postMessage({ id: job.id, stdout, stderr, ...result }, [stdout.buffer]);
   };
+  // In a process group of its own: Ctrl-C asks the trainer to save and stop, and must not spoil the batch that it waits for.
+  const detached = process.platform !== 'win32';
   try {
-    job.child = spawn(job.command, job.args, { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true });
+    job.child = spawn(job.command, job.args, { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true, detached });
   } catch (error) {
     return end({ code: null, signal: null, failure: error.message });
   }

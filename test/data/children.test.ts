@@ -94,6 +94,15 @@ function processesWith(words: string): number[] {
     .map(Number);
 }
 
+describe.runIf(existsSync('/proc/self/cmdline'))('on a terminal', () => {
+  it('Ctrl-C does not reach children: they are in a process group of their own', async () => {
+    const { stdout } = await script('cut -d" " -f5 /proc/$$/stat');
+    const own = readFileSync('/proc/self/stat', 'utf8').split(' ')[4];
+    expect(text(stdout).trim()).toMatch(/^\d+$/);
+    expect(text(stdout).trim()).not.toBe(own);
+  });
+});
+
 describe.runIf(existsSync('/proc/self/cmdline'))('when the parent is gone', () => {
   it('children end at their next output', async () => {
     const folder = temporaryFolder();
@@ -109,10 +118,15 @@ describe.runIf(existsSync('/proc/self/cmdline'))('when the parent is gone', () =
     const parent = spawn(node, ['--import', 'tsx', file], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise(resolve => parent.stdout.once('data', resolve));
     const running = () => processesWith(mark).length;
-    for (let i = 0; i < 300 && running() === 0; i++) await new Promise(done => setTimeout(done, 100));
-    expect(running()).toBeGreaterThan(0);
-    parent.kill('SIGKILL');
-    await new Promise(resolve => parent.once('close', resolve));
+    try {
+      for (let i = 0; i < 300 && running() === 0; i++) await new Promise(done => setTimeout(done, 100));
+      expect(running()).toBeGreaterThan(0);
+    } finally {
+      parent.kill('SIGKILL');
+    }
+    await new Promise(resolve =>
+      parent.exitCode === null && parent.signalCode === null ? parent.once('close', resolve) : resolve(null),
+    );
     for (let i = 0; i < 300 && running() > 0; i++) await new Promise(done => setTimeout(done, 100));
     expect(running()).toBe(0);
   });
