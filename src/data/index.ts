@@ -1,3 +1,5 @@
+export type { AssignOptions, Bucket, BucketAssignment, BucketRules } from './buckets.js';
+export { assignBuckets, chooseBucket } from './buckets.js';
 export type { DecodeOptions, EncodeOptions, VideoInfo } from './ffmpeg.js';
 export { decode, encode, probe } from './ffmpeg.js';
 export { clipProblem } from './ffmpeg-errors.js';
@@ -5,7 +7,15 @@ export type { Program } from './ffmpeg-locate.js';
 export { describePrograms, locate } from './ffmpeg-locate.js';
 export type { Frames } from './frames.js';
 export { asFrames, frameBytes, fromUnit, sliceFrames, writeUnit } from './frames.js';
-export type { Batch, Loader, LoaderOptions, LoaderStats, SkippedClip } from './loader.js';
+export type {
+  Batch,
+  Loader,
+  LoaderBucket,
+  LoaderImages,
+  LoaderOptions,
+  LoaderStats,
+  SkippedClip,
+} from './loader.js';
 export { createLoader } from './loader.js';
 export type { Manifest, ManifestEntry, ManifestOptions, Skip } from './manifest.js';
 export { describeCounts, fingerprint, openManifest } from './manifest.js';
