@@ -38,8 +38,13 @@ export async function cache(args: ArgsOf<typeof cacheOptions>): Promise<void> {
   const { config } = await configFrom(args);
   const { buildCache } = await import('../train/cache/build.js');
   const { interruptSignal } = await import('./interrupt.js');
-  const both = args.text === undefined && args.latents === undefined;
-  const wants = { text: both || args.text === true, latents: both ? config.stage === 'sr2' : args.latents === true };
+  const { buckets, images } = config.data;
+  const hasLatents = config.stage === 'sr2' && !buckets && !images;
+  // Either flag alone asks for that one; --no-text and --no-latents for the other one.
+  const wants = {
+    text: args.text ?? args.latents !== true,
+    latents: args.latents ?? (args.text !== true && hasLatents),
+  };
   const interrupt = interruptSignal('keeping what is finished');
   const quiet = args.quiet ?? false;
   let shown: { label: string; progress: Progress } | undefined;

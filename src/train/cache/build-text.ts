@@ -1,6 +1,12 @@
 /** Fills a text cache: each different caption is encoded once; the encoder is opened only when one is missing. */
 import { readMemory } from '../../engine/machine.js';
-import { promptCleaning, TextConditioner, type TextFolders, Tokenizer } from '../../models/text/index.js';
+import {
+  type OpenTextOptions,
+  promptCleaning,
+  TextConditioner,
+  type TextFolders,
+  Tokenizer,
+} from '../../models/text/index.js';
 import { captionName, type TextIndex } from './cached-text.js';
 import type { FileHashes } from './file-hashes.js';
 import { cleaningOf, textFingerprint } from './fingerprints.js';
@@ -16,6 +22,8 @@ export interface TextRequest {
   maxLength: number;
   /** Captions and validation prompts; the empty one is added. */
   prompts: readonly string[];
+  /** Read the encoder's weights layer by layer; default: as training does. */
+  stream?: OpenTextOptions['stream'];
 }
 
 export interface TextSummary {
@@ -28,7 +36,7 @@ export interface TextSummary {
 export async function buildText(
   session: CacheSession,
   hashes: FileHashes,
-  { folders, maxLength, prompts }: TextRequest,
+  { folders, maxLength, prompts, stream }: TextRequest,
 ): Promise<TextSummary> {
   const { signal, print, onProgress } = session;
   const clean = promptCleaning(cleaningOf(folders));
@@ -40,7 +48,7 @@ export async function buildText(
   const missing = [...wanted].filter(([name]) => !writer.has(name));
   const known = wanted.size - missing.length;
   if (missing.length > 0) {
-    const text = await TextConditioner.fromPretrained(folders, { maxLength });
+    const text = await TextConditioner.fromPretrained(folders, { maxLength, stream });
     try {
       const share = 0.4 * readMemory().available;
       const each = 4 * maxLength * text.width;

@@ -32,6 +32,11 @@ export interface CacheSummary {
  */
 export async function buildCache(config: Config, request: CacheRequest): Promise<CacheSummary> {
   const { dir, dtype, print } = request;
+  if (!request.text && !request.latents) {
+    throw new InputError(`there is nothing to cache: stage ${config.stage} without text embeddings has nothing else`, {
+      code: 'cache.nothing',
+    });
+  }
   if (request.latents && config.stage !== 'sr2') {
     throw new InputError(
       `stage ${config.stage} trains on pixels; only sr2 has latents to cache. Use --text, or the config of an sr2 run.`,

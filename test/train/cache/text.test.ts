@@ -7,6 +7,9 @@ import { tf } from '../../../src/engine/index.js';
 import { TextConditioner } from '../../../src/models/text/index.js';
 import { openSafetensors } from '../../../src/models/weights/safetensors.js';
 import { buildCache, type CacheRequest } from '../../../src/train/cache/build.js';
+import { buildText as buildCaptions } from '../../../src/train/cache/build-text.js';
+import { FileHashes } from '../../../src/train/cache/file-hashes.js';
+import { CacheSession } from '../../../src/train/cache/session.js';
 import { readStats } from '../../../src/train/logging/index.js';
 import { train } from '../../../src/train/loop.js';
 import { buildText } from '../../../src/train/text.js';
@@ -93,6 +96,26 @@ describe('a text cache', () => {
     expect(Math.abs(sizes.bf16! - sizes.fp16!)).toBeLessThan(2 * names.length + 8); // the headers: "BF16" is a letter longer
     encoder.dispose();
     exact.dispose();
+  });
+
+  it('of an encoder that is read layer by layer holds the same bits', async () => {
+    const folders = { encoder: at('text', 'text_encoder'), tokenizer: at('text', 'tokenizer') };
+    const shown: number[] = [];
+    const session = await CacheSession.open({
+      ...{ dir: at('streamed'), dtype: 'fp32', force: false, print: () => {} },
+      onProgress: (_, done) => shown.push(done),
+    });
+    const hashes = await FileHashes.open(at('streamed', 'hashes.json'), () => {});
+    const { computed } = await buildCaptions(session, hashes, {
+      folders,
+      maxLength: 8,
+      prompts: [CAPTION],
+      stream: true,
+    });
+    expect([computed, shown.at(-1)]).toEqual([2, 2]);
+    const [streamed, exact] = [await open(cached('text', 'streamed'), []), await open(cached('text', 'cache'))];
+    expect(streamed.encode([CAPTION, '']).dataSync()).toEqual(exact.encode([CAPTION, '']).dataSync());
+    for (const source of [streamed, exact]) source.dispose();
   });
 
   it('keeps little in memory and still knows every caption', async () => {
