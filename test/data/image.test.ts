@@ -11,7 +11,7 @@ const folder = temporaryFolder();
 const at = (name: string): string => join(folder, name);
 
 /** Left half red, right half blue. */
-function twoColours(width: number, height: number): sharp.Sharp {
+function twoColours(width: number, height: number): ReturnType<typeof sharp> {
   const data = Buffer.alloc(width * height * 3);
   for (let i = 0; i < width * height; i++) data[3 * i + (i % width < width / 2 ? 0 : 2)] = 255;
   return sharp(data, { raw: { width, height, channels: 3 } });
