@@ -3,6 +3,7 @@ import type { Argv } from 'yargs';
 import type { Inspection, Spread } from '../data/inspect.js';
 import { InputError } from '../errors.js';
 import { cache, cacheOptions } from './data-cache.js';
+import { prepare, prepareOptions } from './data-prepare.js';
 import { type ArgsOf, withJson } from './options.js';
 import { formatNumber, note, print, printJson, table } from './output.js';
 import { withProgress } from './progress.js';
@@ -13,9 +14,10 @@ export const describe = 'Make or look into a dataset';
 export function builder(yargs: Argv): Argv {
   return yargs
     .command('shapes <out>', 'Write captioned clips of moving coloured shapes', shapesOptions, shapes)
+    .command('prepare <source>', 'Look at every clip, filter, write a manifest for training', prepareOptions, prepare)
     .command('inspect <source>', 'Count, check and show the clips of a source', inspectOptions, inspect)
     .command('cache <config>', 'Compute text embeddings and latents before training', cacheOptions, cache)
-    .demandCommand(1, 'data needs a command: shapes, inspect or cache');
+    .demandCommand(1, 'data needs a command: shapes, prepare, inspect or cache');
 }
 
 /** Runs only when neither subcommand was given, which `demandCommand` has refused already. */

@@ -19,6 +19,8 @@ export type {
 export { createLoader } from './loader.js';
 export type { Manifest, ManifestEntry, ManifestOptions, Skip } from './manifest.js';
 export { describeCounts, fingerprint, openManifest } from './manifest.js';
+export type { PrepareOptions, PrepareResult, PrepareSummary } from './prepare/index.js';
+export { prepareDataset } from './prepare/index.js';
 export type { ShapesDataset, ShapesOptions, ShapesRecipe } from './shapes.js';
 export { writeShapes } from './shapes.js';
 export type { Colour, Combination, Direction, Shape } from './shapes-vocabulary.js';

@@ -78,13 +78,22 @@ function makeUnique(entries: ManifestEntry[]): void {
   }
 }
 
+/** Everything that a source names. */
+export interface SourceListing {
+  /** Absolute path of what was read. */
+  source: string;
+  kind: Manifest['kind'];
+  entries: ManifestEntry[];
+  skips: Skip[];
+  notes: string[];
+}
+
 /**
  * Lists the captioned videos of a source of any layout (docs/data.md); which one it is, is found out, `kind` says it. A missing
- * or empty file, a clip without caption or a broken row is counted and passed over, never fatal alone. Videos are not opened
- * here: the loader finds the damaged ones.
- * @throws InputError `manifest.missing` no such source; `manifest.kind` not a source; `manifest.empty` nothing usable in it
+ * or empty file, a clip without caption or a broken row is passed over, never fatal alone. Videos are not opened here.
+ * @throws InputError `manifest.missing` no such source; `manifest.kind` not a source
  */
-export async function openManifest(source: string, options: ManifestOptions = {}): Promise<Manifest> {
+export async function listSource(source: string, options: ManifestOptions = {}): Promise<SourceListing> {
   const path = resolve(source);
   const found = await stat(path).catch(() => undefined);
   if (!found)
@@ -92,17 +101,25 @@ export async function openManifest(source: string, options: ManifestOptions = {}
       code: 'manifest.missing',
       source: path,
     });
-
   const { kind, candidates, skips, notes } = await readSource(path, found.isDirectory(), options);
-  const manifest: Manifest = { source: path, kind, entries: [], skipped: [], counts: {}, notes };
+  const listing: SourceListing = { source: path, kind, entries: [], skips: [...skips], notes };
   const checked = await mapLimit(candidates, availableParallelism() * 4, checkCandidate);
   for (const [i, skip] of checked.entries()) {
-    if (skip) skips.push(skip);
-    else manifest.entries.push(candidates[i]!);
+    if (skip) listing.skips.push(skip);
+    else listing.entries.push(candidates[i]!);
   }
+  makeUnique(listing.entries);
+  return listing;
+}
+
+/**
+ * {@link listSource} for a reader: what was passed over is counted. Damaged videos are found by the loader.
+ * @throws InputError as listSource, and `manifest.empty` when nothing in it is usable
+ */
+export async function openManifest(source: string, options: ManifestOptions = {}): Promise<Manifest> {
+  const { skips, ...listing } = await listSource(source, options);
+  const manifest: Manifest = { ...listing, skipped: skips.slice(0, MAX_LISTED_SKIPS), counts: {} };
   for (const { reason } of skips) manifest.counts[reason] = (manifest.counts[reason] ?? 0) + 1;
-  manifest.skipped = skips.slice(0, MAX_LISTED_SKIPS);
-  makeUnique(manifest.entries);
   if (manifest.entries.length === 0) throw nothingLeft(manifest);
   return manifest;
 }

@@ -66,6 +66,43 @@ describe('show1 data shapes', () => {
   });
 });
 
+describe('show1 data prepare', () => {
+  it('filters, says what was kept and what not, and where it is listed', async () => {
+    mkdirSync(at('raw'));
+    for (const name of ['a', 'b']) await makeClip(at(`raw/${name}.mp4`), name === 'a' ? 24 : 16);
+    writeFileSync(at('raw/c.mp4'), '<html></html>');
+    writeFileSync(at('raw/captions.txt'), 'a.mp4 a cat\nb.mp4 a dog\nc.mp4 a cow\n');
+    const args = ['data', 'prepare', at('raw'), '--out', at('prepared')];
+    const { code, out, err } = await show1(...args, '--min-seconds', '2.5');
+    expect(code).toBe(0);
+    expect(out).toMatch(/raw \(folder\): 3 listed, 3 looked at\n/);
+    expect(out).toMatch(
+      /kept +1 clips of 1 videos, 3\S* ?s: .*prepared.manifest\.jsonl\n {2}rejected +2: .*rejected\.jsonl/,
+    );
+    expect(out).toMatch(/1 +not a video\n +1 +too short\n/);
+    expect(out).toMatch(/seconds +3-5: 1\n {2}frames +16-32: 1\n/);
+    expect(err).toMatch(/looking at clips {2}3\/3 {2}100%.*1 broken/);
+
+    const again = await show1(...args, '--json', '--quiet');
+    expect(again.err).toBe('');
+    expect(JSON.parse(again.out)).toMatchObject({ clips: 2, scanned: 0, rejected: { 'not a video': 1 } });
+    const inspected = await show1('data', 'inspect', at('prepared'), '--no-sheet', '--json');
+    expect(JSON.parse(inspected.out)).toMatchObject({ kind: 'prepared', clips: 2, skipped: {} });
+  });
+
+  it('fails with exit code 2 where nothing is left or a filter makes no sense', async () => {
+    const args = ['data', 'prepare', at('raw'), '--out', at('prepared')];
+    const empty = await show1(...args, '--min-width', '4000');
+    expect([empty.code, empty.err]).toEqual([
+      2,
+      expect.stringMatching(/nothing of .*raw is of use: 2 too narrow, 1 not a video/),
+    ]);
+    expect(await show1(...args, '--cuts', 'some')).toMatchObject({ code: 2, err: expect.stringMatching(/cuts/) });
+    expect((await show1(...args, '--min-words', 'x')).err).toMatch(/--min-words is not a number/);
+    expect((await show1('data', 'prepare', at('raw'))).err).toMatch(/missing required argument: out/i);
+  });
+});
+
 describe('show1 data inspect', () => {
   it('prints what there is and writes a contact sheet', async () => {
     mkdirSync(at('videos'));
@@ -94,7 +131,7 @@ describe('show1 data inspect', () => {
   });
 
   it('needs a subcommand that exists', async () => {
-    expect((await show1('data')).err).toMatch(/data needs a command: shapes, inspect or cache/);
+    expect((await show1('data')).err).toMatch(/data needs a command: shapes, prepare, inspect or cache/);
     expect(await show1('data', 'inspct', 'x')).toMatchObject({
       code: 2,
       err: expect.stringMatching(/did you mean inspect\?/),
