@@ -18,8 +18,8 @@ export function cacheOptions(yargs: Argv) {
     })
     .option('dtype', {
       choices: ['fp32', 'bf16', 'fp16'] as const,
-      default: 'fp32' as const,
-      describe: 'fp32 trains to the same losses as without a cache; bf16 and fp16 take half the space',
+      describe:
+        'fp32 (default) trains to the same losses as without a cache; bf16 and fp16 take half the space. An earlier cache keeps its own',
     })
     .option('force', {
       type: 'boolean',

@@ -2,8 +2,6 @@
  * Fills a cache of latents: of each clip all frames at data.fps, encoded to the means and standard deviations that training draws
  * from. ffmpeg decodes the next clips while the autoencoder works.
  */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import type { Config } from '../../config/schema.js';
 import {
   clipProblem,
@@ -26,7 +24,6 @@ import { latentsFingerprint } from './fingerprints.js';
 import type { LatentsIndex, StoredClip } from './latents-index.js';
 import { type RejectedClip, readIndex } from './record.js';
 import { type CacheSession, checkAbort } from './session.js';
-import { indexName } from './shard-index.js';
 
 /** Clips whose frames take more are decoded piece by piece, while they are encoded. */
 const WHOLE_BYTES = 256 * 2 ** 20;
@@ -77,9 +74,7 @@ export async function buildLatents(
   const { signal, print, onProgress, dir } = session;
   const fingerprint = await latentsFingerprint(vae, config, hashes, signal);
   const { writer, finish } = await session.begin('latents', fingerprint);
-  const before: Pick<LatentsIndex, 'clips' | 'files'> = existsSync(path.join(dir, indexName('latents')))
-    ? readIndex<LatentsIndex>(dir, 'latents')
-    : { clips: {}, files: {} };
+  const before = indexOf(dir);
   if (entries.some(entry => entry.kind === 'image')) {
     throw new InputError('latents of pictures cannot be cached: leave out --latents, or the pictures', {
       code: 'cache.images',
@@ -166,6 +161,15 @@ export async function buildLatents(
   );
   const frames = Object.values(clips).reduce((sum, clip) => sum + clip.frames, 0);
   return { clips: names.length, computed, frames, bytes, rejected: rejected.length };
+}
+
+/** What an earlier run knew; a missing or damaged index costs looking at the clips again. */
+function indexOf(dir: string): Pick<LatentsIndex, 'clips' | 'files'> {
+  try {
+    return readIndex<LatentsIndex>(dir, 'latents');
+  } catch {
+    return { clips: {}, files: {} };
+  }
 }
 
 /** What is wrong with one clip; anything else is thrown again. */

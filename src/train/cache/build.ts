@@ -20,7 +20,6 @@ export interface CacheRequest extends SessionOptions {
 
 export interface CacheSummary {
   dir: string;
-  dtype: string;
   text: TextSummary | null;
   latents: LatentsSummary | null;
 }
@@ -31,7 +30,7 @@ export interface CacheSummary {
  *   `cache.locked`; InterruptedError `cache.interrupted`
  */
 export async function buildCache(config: Config, request: CacheRequest): Promise<CacheSummary> {
-  const { dir, dtype, print } = request;
+  const { dir, print } = request;
   if (!request.text && !request.latents) {
     throw new InputError(`there is nothing to cache: stage ${config.stage} without text embeddings has nothing else`, {
       code: 'cache.nothing',
@@ -68,7 +67,7 @@ export async function buildCache(config: Config, request: CacheRequest): Promise
         const vae = await findVae(config, data, print);
         latents = await buildLatents(session, hashes, { config, vae, entries: [...data.train, ...data.heldOut] });
       }
-      return { dir, dtype, text, latents };
+      return { dir, text, latents };
     } catch (error) {
       checkAbort(request.signal); // a reading that was stopped on request is no failure
       throw error;

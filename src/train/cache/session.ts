@@ -17,7 +17,8 @@ import { ShardWriter, type ShardWriterOptions } from './shard-writer.js';
 
 export interface SessionOptions {
   dir: string;
-  dtype: CacheDtype;
+  /** How numbers are stored; default: as the cache has them already, in a new one fp32. */
+  dtype?: CacheDtype;
   /** Throw away what was made from other models or settings. */
   force: boolean;
   print: (line: string) => void;
@@ -78,9 +79,10 @@ export class CacheSession {
    * @throws InputError `cache.stale` when it was made from something else and `force` is not given
    */
   async begin(kind: CacheKind, of: Fingerprint): Promise<OpenSection> {
-    const { dir, dtype, force, limits } = this.options;
-    const fingerprint = { ...of, dtype };
+    const { dir, force, limits } = this.options;
     const existing = this.record[kind];
+    const dtype = this.options.dtype ?? (existing?.fingerprint.dtype as CacheDtype | undefined) ?? 'fp32';
+    const fingerprint = { ...of, dtype };
     const changed = existing ? differences(existing.fingerprint, fingerprint) : '';
     if (changed && !force) {
       throw new InputError(

@@ -235,6 +235,9 @@ describe('refused is', () => {
     await writeFile(at('damaged', 'cache.json'), JSON.stringify(record));
     await expect(open(config('plain'), 'damaged')).rejects.toThrow(/is not complete\. Finish it: npx show1 data cache/);
     expect((await build(config('plain'), 'damaged')).latents!.computed).toBe(10);
+    await writeFile(at('damaged', 'latents-index.json'), '{');
+    await expect(open(config('plain'), 'damaged')).rejects.toThrow(/latents-index.json cannot be read/);
+    expect((await build(config('plain'), 'damaged')).latents!.computed).toBe(0);
     (await open(config('plain'), 'damaged')).close();
   });
 

@@ -182,6 +182,9 @@ describe('refused is', () => {
     await expect(build(tinyConfig(root, 'text'), 'forced', { dtype: 'bf16' })).rejects.toThrow(
       /dtype was fp32, is now/,
     );
+    // Without a wish an earlier cache keeps its own type: what a message says to run adds to it.
+    await build(tinyConfig(root, 'text'), 'narrow', { dtype: 'bf16' });
+    expect((await build(tinyConfig(root, 'text'), 'narrow', { dtype: undefined })).text!.computed).toBe(0);
     expect((await build(short, 'forced', { force: true })).text!.computed).toBeGreaterThan(10);
     await expect(open(cached('text', 'forced'))).rejects.toThrow(/maxLength was 6, is now 8/);
   });
@@ -194,6 +197,15 @@ describe('refused is', () => {
     await writeFile(at('later', 'cache.json'), '{"format":"show1-cache","version":2}');
     await expect(open(cached('text', 'later'))).rejects.toThrow(/version 2; needed: "show1-cache", 1/);
     await expect(build(tinyConfig(root, 'x'), 'new', { latents: true })).rejects.toThrow(/stage base trains on pixels/);
+  });
+
+  it('a second writer; what a killed one left is taken over', async () => {
+    const config = tinyConfig(root, 'text');
+    await writeFile(at('cache', '.lock'), String(process.ppid));
+    await expect(build(config, 'cache')).rejects.toThrow(new RegExp(`process ${process.ppid} is writing to`));
+    await writeFile(at('cache', '.lock'), '999999999'); // no such process
+    expect((await build(config, 'cache')).text!.computed).toBe(0);
+    expect(await readdir(at('cache'))).not.toContain('.lock');
   });
 
   it('a damaged one; the same command then computes what is lost', async () => {
