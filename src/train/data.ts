@@ -56,7 +56,9 @@ export async function openData(config: Config, print: (line: string) => void): P
   const manifest = await openManifest(data.source, { root: data.root });
   report(manifest, print);
   const { fraction, source: heldOutSource } = data.heldOut;
-  const isHeldOut = (entry: ManifestEntry) => fraction > 0 && hashShare(entry.id) < fraction;
+  // Scenes of one video (data prepare names them ID@1, ID@2 …) are alike: all of them are held out, or none.
+  const videoOf = ({ id, segment }: ManifestEntry) => (segment ? id.replace(/@\d+$/, '') : id);
+  const isHeldOut = (entry: ManifestEntry) => fraction > 0 && hashShare(videoOf(entry)) < fraction;
   let train = manifest.entries.filter(e => !isHeldOut(e));
   let heldOut = manifest.entries.filter(isHeldOut);
   if (heldOutSource) {
