@@ -12,20 +12,20 @@ import { InputError, InterruptedError, WorkError } from '../errors.js';
 import { assemble } from './assemble.js';
 import { newestCheckpoint } from './checkpoint.js';
 import { applyCheckpointing } from './checkpointing.js';
+import { shuffleColours } from './colour-shuffle.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { EarlyStop } from './early-stop.js';
-import { assignGroups, describeGroup } from './groups.js';
 import { HeldOutLoss } from './held-out.js';
 import { RunLogger, type Tick, Ticker } from './logging/index.js';
 import { LossBins } from './loss-bins.js';
-import { selectTrainable } from './masks.js';
 import { AdamW, type TrainableVariable } from './optimizer.js';
 import { prepareText } from './prepare-text.js';
 import { SavePlan } from './save-plan.js';
 import { emaDecayAt, learningRateAt } from './schedule.js';
 import { createStage } from './stages/index.js';
 import { baseOf, restore, save } from './state.js';
+import { chooseTrained, recordTrained } from './trained.js';
 import { ValidationSampler } from './validation.js';
 import { Watchdog } from './watchdog.js';
 
@@ -88,25 +88,10 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   await prepareText(text, [...data.captions, ...config.validate.prompts], print);
 
   // ---- what trains ------------------------------------------------------------------------------------------------
-  const parameters = [...unet.parameters().values()];
-  const selection = selectTrainable(
-    parameters.map(p => ({ name: p.path, size: p.size })),
-    hyper.trainable,
-  );
-  const chosen = new Set(selection.names);
-  const tensors = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
-  const variables = tensors.map(p => p.variable);
-  const { hyper: own, groups } = assignGroups(
-    tensors.map(({ name, variable }) => ({ name, shape: variable.shape })),
-    hyper,
-  );
-  const trainable = tensors.map((tensor, i) => ({ ...tensor, ...own[i] }));
-  const record = groups.length > 0 ? { ...selection, groups } : selection;
-  await writeFile(path.join(run, 'trainable.json'), `${JSON.stringify(record, null, 2)}\n`);
-  print(
-    `training ${selection.names.length} of ${parameters.length} tensors, ${selection.trainable.toLocaleString('en')} of ${selection.total.toLocaleString('en')} parameters (${((100 * selection.trainable) / selection.total).toFixed(1)} %)`,
-  );
-  for (const group of groups) print(describeGroup(group));
+  const trained = chooseTrained(unet, hyper);
+  const { selection, tensors: trainable } = trained;
+  const variables = trainable.map(p => p.variable);
+  await recordTrained(run, trained, unet.parameters().size, print);
   const recomputed = applyCheckpointing(unet, hyper.gradientCheckpointing);
   if (recomputed.length > 0) print(`gradient checkpointing: ${recomputed.join(', ')}`);
 
@@ -182,6 +167,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         const asked = performance.now();
         const batch = await loader.batch(microStep);
         waited += performance.now() - asked;
+        shuffleColours(batch.videos, batch.shape, { share: config.data.colourShuffle, seed, microStep });
         const drawn = drawStep(batch.captions, microStep, draw);
         const context = text.encode(drawn.captions); // [B, L, D]
         const clips = tf.tensor(batch.videos, batch.shape); // [B, F, H, W, 3]

@@ -9,9 +9,9 @@ import { parseAutoencoderConfig } from '../models/vae/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
 import { buildUnet } from './assemble.js';
 import { applyCheckpointing } from './checkpointing.js';
-import { selectTrainable } from './masks.js';
 import { AdamW } from './optimizer.js';
 import { createStage } from './stages/index.js';
+import { chooseTrained } from './trained.js';
 
 export interface Plan {
   stage: string;
@@ -68,10 +68,7 @@ export async function plan(
   try {
     applyCheckpointing(unet, train.gradientCheckpointing);
     const parameters = [...unet.parameters().values()];
-    const selection = selectTrainable(
-      parameters.map(p => ({ name: p.path, size: p.size })),
-      train.trainable,
-    );
+    const { selection, tensors: trainable } = chooseTrained(unet, train);
     const chosen = new Set(selection.names);
     const byPart: Plan['parameters']['byPart'] = {};
     for (const { path, size } of parameters) {
@@ -91,7 +88,6 @@ export async function plan(
     const largest = largestShape(config);
     const { batchSize } = largest;
     const batchShape = [batchSize, largest.frames, ...frameShape(config, largest, unet.config.inChannels)];
-    const trainable = parameters.filter(p => chosen.has(p.path)).map(p => ({ name: p.path, variable: p.value() }));
     const variables = trainable.map(p => p.variable);
     const gradientStep = (video?: Tensor, text?: Tensor, timesteps?: Tensor, noiseKey?: Tensor): Tensor[] => {
       const inputs = { video: video!, text: text!, timesteps: timesteps!, noiseKey: noiseKey! };
