@@ -101,9 +101,9 @@ async function shapes(args: ArgsOf<typeof shapesOptions>): Promise<void> {
 
 function inspectOptions(yargs: Argv) {
   return withJson(yargs)
-    .positional('source', { type: 'string', demandOption: true, describe: 'Folder, CSV, JSONL or video' })
+    .positional('source', { type: 'string', demandOption: true, describe: 'A source of any layout: docs/data.md' })
     .option('root', { type: 'string', describe: 'Folder of the videos that a CSV or JSONL names' })
-    .option('split', { type: 'string', describe: 'Part of a dataset with a split.json: train or heldout' })
+    .option('split', { type: 'string', describe: 'Part of a dataset that has parts: train, heldout, test …' })
     .option('probes', { type: 'number', default: 500, describe: 'Clips to open at most, spread over the source' })
     .option('full', { type: 'boolean', default: false, describe: 'Decode each of them to its end' })
     .option('sheet', {

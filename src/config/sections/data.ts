@@ -3,7 +3,10 @@ import { int, num, oneOf, optionalSection, section, text } from '../fields.js';
 
 /** The clips: where they are and how each becomes a `[F, H, W, 3]` tensor. */
 export const dataSection = section('The clips and how they are cut.', {
-  source: text('A folder of videos with captions, a CSV (WebVid columns), a JSONL, or a prepared dataset.'),
+  source: text(
+    'A folder of videos with captions, a CSV, JSONL or Parquet table, WebDataset shards, UCF-101, MSR-VTT, or what ' +
+      '`show1 data prepare` wrote: docs/data.md.',
+  ),
   root: Type.Optional(
     text('Folder that relative video paths in the source start from. Left out: the source’s folder.'),
   ),
