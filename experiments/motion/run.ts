@@ -109,7 +109,7 @@ async function scoreMotion(dir: string, reference: Path, recipe: Recipe): Promis
     return {
       follows: matchPath(measurePath(video), reference).follows,
       colour: measureVideo(video).colour === wanted.colour,
-      shape: measureShape(video, recipe.shapes).shape === wanted.shape,
+      shape: measureShape(video, recipe.shapes) === wanted.shape,
     };
   });
   const share = (right: (one: (typeof checks)[0]) => boolean) => checks.filter(right).length / checks.length;

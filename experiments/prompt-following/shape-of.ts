@@ -1,25 +1,11 @@
 /**
- * Which shape a video shows, measured in the pixels alone: each frame's object is compared with rendered shapes of every size at
- * every place near its centre, and the shape that leaves the least squared error over the clip is taken.
+ * Which shape a video shows, measured in the pixels alone: its object, averaged over the frames around its centre, is compared
+ * with those of rendered clips of every shape and size, and the nearest ones vote.
  */
 import type { Frames } from '../../src/data/frames.js';
-import { INSIDE } from '../../src/data/shapes-render.js';
-import type { Shape } from '../../src/data/shapes-vocabulary.js';
+import { describeClip, renderClip } from '../../src/data/shapes-render.js';
+import { COLOUR_NAMES, DIRECTION_NAMES, type Shape } from '../../src/data/shapes-vocabulary.js';
 import { objectWeights } from './check-video.js';
-
-export interface ShapeMeasurement {
-  /** Undefined where nothing stands out. */
-  shape?: Shape;
-  /** Squared error of the best rendering of each shape, as a share of the object's own square. */
-  error: Partial<Record<Shape, number>>;
-}
-
-/** Half extents tried, as shares of the frame's shorter side. */
-const RADII = Array.from({ length: 11 }, (_, i) => 0.1 + 0.016 * i);
-/** Distances of a centre from the measured one that are tried, in pixels of a frame of 16. */
-const SHIFTS = [-1, -0.5, 0, 0.5, 1];
-/** Samples a pixel's side. */
-const SAMPLES = 3;
 
 interface Centre {
   frame: number;
@@ -27,24 +13,77 @@ interface Centre {
   y: number;
 }
 
-/** @param among shapes that it may be */
-export function measureShape(video: Frames, among: readonly Shape[]): ShapeMeasurement {
+/** Rendered clips of each shape, and how many of the nearest vote. */
+const CLIPS = 96;
+const VOTES = 9;
+/** Side of a portrait in pixels, and the share of a frame's shorter side that it covers. */
+const SIDE = 11;
+const COVERS = 0.6;
+
+/**
+ * @param among shapes that it may be
+ * @returns undefined where nothing stands out
+ */
+export function measureShape(video: Frames, among: readonly Shape[]): Shape | undefined {
+  const portrait = portraitOf(video);
+  if (!portrait) return undefined;
+  const nearest = galleryOf(video, among)
+    .map(known => ({ shape: known.shape, distance: squaredDistance(known.portrait, portrait) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, VOTES);
+  const votes = (shape: Shape) => nearest.filter(one => one.shape === shape).length;
+  return among.reduce((best, shape) => (votes(shape) > votes(best) ? shape : best));
+}
+
+const galleries = new Map<string, { shape: Shape; portrait: Float64Array }[]>();
+
+/** Portraits of rendered clips in frames of the video's size. */
+function galleryOf({ width, height, frames }: Frames, among: readonly Shape[]) {
+  const key = `${width} ${height} ${frames} ${among}`;
+  let gallery = galleries.get(key);
+  if (!gallery) {
+    gallery = among.flatMap(shape =>
+      Array.from({ length: CLIPS }, (_, i) => {
+        const combination = { colour: COLOUR_NAMES[i % 4]!, shape, direction: DIRECTION_NAMES[(i >> 2) % 4]! };
+        const clip = renderClip(describeClip(combination, { width, height, frames }, 77, i));
+        return { shape, portrait: portraitOf(clip)! };
+      }),
+    );
+    galleries.set(key, gallery);
+  }
+  return gallery;
+}
+
+function squaredDistance(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
+}
+
+/** The object around its centre, the mean over the frames that show it: [SIDE, SIDE], the strongest pixel being 1. */
+function portraitOf(video: Frames): Float64Array | undefined {
   const weights = objectWeights(video);
   const centres = centresOf(video, weights);
-  if (centres.length < video.frames / 2) return { error: {} };
+  if (centres.length < video.frames / 2) return undefined;
   const cover = coverOf(video, weights);
-  const side = Math.min(video.width, video.height);
-  const energy = centres.reduce((sum, { frame }) => sum + squared(cover, frame * video.width * video.height, video), 0);
-  const error: Partial<Record<Shape, number>> = {};
-  for (const shape of among) {
-    // The size is the clip's, the place each frame's own.
-    const sums = RADII.map(radius =>
-      centres.reduce((sum, centre) => sum + bestPlace(cover, video, shape, radius * side, centre, side / 16), 0),
-    );
-    error[shape] = Math.min(...sums) / energy;
+  const { width, height } = video;
+  const pitch = (COVERS * Math.min(width, height)) / SIDE;
+  const portrait = new Float64Array(SIDE * SIDE);
+  for (const { frame, x, y } of centres) {
+    const at = (column: number, row: number) =>
+      column < 0 || row < 0 || column >= width || row >= height ? 0 : cover[(frame * height + row) * width + column]!;
+    for (let v = 0; v < SIDE; v++) {
+      for (let u = 0; u < SIDE; u++) {
+        // Between pixel centres, linearly.
+        const [px, py] = [x - 0.5 + (u - (SIDE - 1) / 2) * pitch, y - 0.5 + (v - (SIDE - 1) / 2) * pitch];
+        const [left, top] = [Math.floor(px), Math.floor(py)];
+        const [right, low] = [px - left, py - top];
+        portrait[v * SIDE + u]! +=
+          (1 - low) * ((1 - right) * at(left, top) + right * at(left + 1, top)) +
+          low * ((1 - right) * at(left, top + 1) + right * at(left + 1, top + 1));
+      }
+    }
   }
-  const shape = among.reduce((best, one) => (error[one]! < error[best]! ? one : best));
-  return { shape, error };
+  const most = portrait.reduce((a, b) => Math.max(a, b), 0);
+  return portrait.map(value => value / (most || 1));
 }
 
 /** The weights' centroid in each frame that shows the object. */
@@ -75,7 +114,9 @@ function coverOf({ data, frames, height, width }: Frames, weights: Float64Array)
   const strongest = order.slice(0, Math.max(1, Math.floor(order.length / 2)));
   const colour = [0, 1, 2].map(c => median(strongest.map(i => data[3 * i + c]!)));
   for (let f = 0; f < frames; f++) {
-    const ground = [0, 1, 2].map(c => median(Array.from({ length: pixels }, (_, i) => data[3 * (f * pixels + i) + c]!)));
+    const ground = [0, 1, 2].map(c =>
+      median(Array.from({ length: pixels }, (_, i) => data[3 * (f * pixels + i) + c]!)),
+    );
     const axis = colour.map((value, c) => value - ground[c]!);
     const length = axis.reduce((sum, value) => sum + value * value, 0);
     for (let i = 0; i < pixels; i++) {
@@ -88,56 +129,4 @@ function coverOf({ data, frames, height, width }: Frames, weights: Float64Array)
 
 function median(values: number[]): number {
   return values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-}
-
-function squared(cover: Float32Array, start: number, { height, width }: Frames): number {
-  let sum = 0;
-  for (let i = start; i < start + height * width; i++) sum += cover[i]! ** 2;
-  return sum;
-}
-
-/** The least squared error of one frame against the shape, over places near the centre. */
-function bestPlace(
-  cover: Float32Array,
-  video: Frames,
-  shape: Shape,
-  radius: number,
-  centre: Centre,
-  unit: number,
-): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (const dy of SHIFTS) {
-    for (const dx of SHIFTS) {
-      best = Math.min(best, errorAt(cover, video, shape, radius, centre, centre.x + dx * unit, centre.y + dy * unit));
-    }
-  }
-  return best;
-}
-
-function errorAt(
-  cover: Float32Array,
-  { height, width }: Frames,
-  shape: Shape,
-  radius: number,
-  { frame }: Centre,
-  x: number,
-  y: number,
-): number {
-  const inside = INSIDE[shape];
-  let error = 0;
-  for (let row = 0; row < height; row++) {
-    for (let column = 0; column < width; column++) {
-      let hits = 0;
-      if (Math.abs(column + 0.5 - x) < radius + 1 && Math.abs(row + 0.5 - y) < radius + 1) {
-        for (let sy = 0; sy < SAMPLES; sy++) {
-          for (let sx = 0; sx < SAMPLES; sx++) {
-            const [u, v] = [column + (sx + 0.5) / SAMPLES - x, row + (sy + 0.5) / SAMPLES - y];
-            if (inside(u / radius, v / radius)) hits++;
-          }
-        }
-      }
-      error += (cover[(frame * height + row) * width + column]! - hits / SAMPLES ** 2) ** 2;
-    }
-  }
-  return error;
 }

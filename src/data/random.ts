@@ -51,6 +51,7 @@ export const PURPOSE = {
   captionChoice: 8,
   batchOrder: 9,
   imageSteps: 10,
+  colours: 11,
 } as const;
 export type Purpose = (typeof PURPOSE)[keyof typeof PURPOSE];
 

@@ -12,6 +12,7 @@ import { InputError, InterruptedError, WorkError } from '../errors.js';
 import { assemble } from './assemble.js';
 import { newestCheckpoint } from './checkpoint.js';
 import { applyCheckpointing } from './checkpointing.js';
+import { shuffleColours } from './colour-shuffle.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { EarlyStop } from './early-stop.js';
@@ -166,6 +167,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         const asked = performance.now();
         const batch = await loader.batch(microStep);
         waited += performance.now() - asked;
+        shuffleColours(batch.videos, batch.shape, { share: config.data.colourShuffle, seed, microStep });
         const drawn = drawStep(batch.captions, microStep, draw);
         const context = text.encode(drawn.captions); // [B, L, D]
         const clips = tf.tensor(batch.videos, batch.shape); // [B, F, H, W, 3]

@@ -76,6 +76,11 @@ export const dataSection = section('The clips and how they are cut.', {
     ['crop', 'pad', 'stretch'],
     'crop',
   ),
+  colourShuffle: num(
+    'Share of the clips whose red, green and blue change places at random, all frames alike: for learning a motion in any colour.',
+    0,
+    { minimum: 0, maximum: 1 },
+  ),
   heldOut: section('Clips never trained on, for the held-out loss: `source` or `fraction`.', {
     source: Type.Optional(text('A separate source of held-out clips.')),
     fraction: num('Share of the source held out, chosen by a hash of each clip’s name.', 0, {
