@@ -53,7 +53,8 @@ function hashShare(id: string): number {
 
 export async function openData(config: Config, print: (line: string) => void): Promise<TrainingData> {
   const { data, seed } = config;
-  const manifest = await openManifest(data.source, { root: data.root });
+  const pictures = data.frames === 1 && !data.buckets; // a picture is a video of one frame
+  const manifest = await openManifest(data.source, { root: data.root, pictures });
   report(manifest, print);
   const { fraction, source: heldOutSource } = data.heldOut;
   // Scenes of one video (data prepare names them ID@1, ID@2 …) are alike: all of them are held out, or none.
@@ -62,7 +63,7 @@ export async function openData(config: Config, print: (line: string) => void): P
   let train = manifest.entries.filter(e => !isHeldOut(e));
   let heldOut = manifest.entries.filter(isHeldOut);
   if (heldOutSource) {
-    const other = await openManifest(heldOutSource, { root: data.root });
+    const other = await openManifest(heldOutSource, { root: data.root, pictures });
     report(other, print);
     heldOut = [...heldOut, ...other.entries];
   }

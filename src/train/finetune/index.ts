@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DELTA_FILE } from '../../models/weights/delta.js';
-import { type TrainOptions, type TrainSummary, train } from '../loop.js';
+import { type TrainOptions, type TrainSummary, train as trainModel } from '../loop.js';
 import { priorPlan, priorVideos } from './prior.js';
 import { findBase, finetuneConfig } from './recipe.js';
 import { type CaptionedClip, captionedClips, type FinetuneRequest } from './request.js';
@@ -26,18 +26,18 @@ export async function finetune(request: FinetuneRequest, options: TrainOptions =
   const clips = await captionedClips(request);
   const base = await findBase(request);
   const plan = priorPlan(request, base);
-  const sources = {
-    train: path.join(request.out, 'clips.jsonl'),
-    heldOut: request.heldOut ?? path.join(request.out, 'clips.jsonl'),
-    prior: plan.length > 0 ? path.join(request.out, 'prior.jsonl') : undefined,
-  };
+  const list = path.join(request.out, 'clips.jsonl');
+  const priorList = path.join(request.out, 'prior.jsonl');
+  const train = clips.length > 0 ? list : request.images!;
+  const frames = plan.length > 0 ? priorList : clips.length > 0 ? request.images : undefined;
+  const sources = { train, heldOut: request.heldOut ?? train, frames };
   // Checked before the prior videos, which take time.
   const config = await finetuneConfig(request, base, clips, sources, print);
   await mkdir(request.out, { recursive: true });
   const prior = await priorVideos(path.join(request.out, 'prior'), plan, request.base, { ...options, print });
-  await writeManifest(sources.train, clips);
-  if (sources.prior) await writeManifest(sources.prior, prior);
-  const summary = await train(config, { ...options, print, resume: request.resume });
+  if (clips.length > 0) await writeManifest(list, clips);
+  if (prior.length > 0) await writeManifest(priorList, prior);
+  const summary = await trainModel(config, { ...options, print, resume: request.resume });
   return { ...summary, delta: path.join(summary.checkpoint, DELTA_FILE), priorVideos: prior.length };
 }
 

@@ -17,7 +17,7 @@ const SEED = 70_000;
 
 /** Prompts of the prior videos, one a video; empty for none. @throws InputError `finetune.prior` */
 export function priorPlan(
-  { mode, prior, priorPrompts = [] }: FinetuneRequest,
+  { mode, prior, priorPrompts = [], images }: FinetuneRequest,
   { stage, folder }: Base,
 ): readonly string[] {
   const known = priorPrompts.length > 0 ? priorPrompts : (folder.config?.validate.prompts ?? []);
@@ -26,6 +26,14 @@ export function priorPlan(
     throw new InputError(`--prior is ${wanted}; it must be a number of videos, 0 for none`, { code: 'finetune.prior' });
   }
   if (wanted === 0) return [];
+  if (images) {
+    throw new InputError(
+      `--prior ${wanted} and --images ${images}: single frames come from one of them; leave one out`,
+      {
+        code: 'finetune.prior',
+      },
+    );
+  }
   if (stage !== 'base') {
     throw new InputError(`--prior ${wanted}: stage ${stage} makes no videos from prompts alone; leave it out`, {
       code: 'finetune.prior',

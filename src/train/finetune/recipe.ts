@@ -13,9 +13,9 @@ import type { CaptionedClip, FinetuneRequest, Mode } from './request.js';
 
 /** A run's own learning rate is for a network that knows nothing; a network that is only adapted moves less. */
 const RATE_SHARE = 0.5;
-/** Steps that show frames of prior videos, and how many at a time: a frame costs an eighth of a clip. */
-const PRIOR_SHARE = 0.5;
-const PRIOR_FRAMES = 4;
+/** Share of the steps that show single frames (pictures, or those of prior videos), and how many in place of a clip. */
+const FRAME_SHARE = 0.5;
+const FRAMES_PER_CLIP = 4;
 /** Held-out losses, and times that samples are drawn, in one run. */
 const HELD_OUT_TIMES = 10;
 const SAMPLE_TIMES = 3;
@@ -49,10 +49,10 @@ export function modeConfig(mode: Mode): string {
 }
 
 export interface Sources {
-  /** The clips that train. */
+  /** The clips that train, or pictures alone. */
   train: string;
-  /** Videos of the base whose single frames train too. */
-  prior?: string;
+  /** Pictures, or videos of the base, whose single frames train beside the clips. */
+  frames?: string;
   /** What the held-out loss is measured on. */
   heldOut: string;
 }
@@ -89,8 +89,8 @@ export async function finetuneConfig(
       source: sources.train,
       ...(await clipShape(folder, plain.data, clips, print)),
       heldOut: { source: sources.heldOut },
-      images: sources.prior
-        ? { source: sources.prior, share: PRIOR_SHARE, batchSize: PRIOR_FRAMES * (trained?.train.batchSize ?? 1) }
+      images: sources.frames
+        ? { source: sources.frames, share: FRAME_SHARE, batchSize: FRAMES_PER_CLIP * (trained?.train.batchSize ?? 1) }
         : undefined,
     },
     conditioning: trained?.conditioning,
@@ -98,12 +98,13 @@ export async function finetuneConfig(
     precision: trained?.precision,
     train: {
       steps,
+      warmupSteps: Math.min(plain.train.warmupSteps, steps - 1),
       learningRate: request.learningRate ?? (trained ? RATE_SHARE * trained.train.learningRate : undefined),
       batchSize: trained?.train.batchSize,
       trainable: preset ? { preset } : undefined,
     },
     validate: {
-      everySteps: every(SAMPLE_TIMES),
+      everySteps: stage === 'base' && prompts.length === 0 ? 0 : every(SAMPLE_TIMES),
       prompts,
       sampler: folder.recipe?.sampler,
       heldOutEverySteps: every(HELD_OUT_TIMES),
@@ -137,7 +138,8 @@ async function clipShape(
   const shape = { frames, width, height, fit: config?.data.fit ?? plain.fit };
   const lengths = await Promise.all(clips.map(async clip => (await probe(clip.path)).seconds));
   const shortest = Math.min(...lengths);
-  if (clips.length === 0 || Math.round(shortest * fps) >= frames) return { ...shape, fps };
+  if (clips.length === 0) return { ...shape, fps, frames: 1 }; // pictures
+  if (Math.round(shortest * fps) >= frames) return { ...shape, fps };
   const faster = Math.ceil((1000 * frames) / shortest) / 1000;
   print(
     `the base's videos are ${frames} frames at ${fps} a second; a clip lasts ${shortest.toFixed(2)} s, so frames are taken at ${faster} a second`,
