@@ -90,7 +90,7 @@ async function scanAll(
       const entry = entries[index]!;
       const one = await scanClip(entry, { signal, timeoutSeconds });
       found[index] = one;
-      await journal.add(entry, one);
+      journal.add(entry, one);
       scanned++;
       done++;
       if (isFailure(one)) broken++;

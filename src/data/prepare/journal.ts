@@ -22,7 +22,8 @@ const SYNC_MS = 1000;
 export interface Journal {
   /** What was found earlier about exactly this clip, if its file has not changed. */
   find(entry: ManifestEntry): Scan | Failure | undefined;
-  add(entry: ManifestEntry, found: Scan | Failure): Promise<void>;
+  /** Returns at once; what could not be written is thrown by the next call. */
+  add(entry: ManifestEntry, found: Scan | Failure): void;
   /** Waits until everything is on the disk. */
   close(): Promise<void>;
 }
@@ -93,13 +94,16 @@ export async function openJournal(path: string, source: string): Promise<Journal
   }
   const file = await open(path, 'a');
   if (!old) await file.appendFile(`${JSON.stringify({ source, version: SCAN_VERSION })}\n`);
-  return journalOf(file, known);
+  return journalOf(path, file, known);
 }
 
-function journalOf(file: FileHandle, known: ReadonlyMap<string, Line>): Journal {
+function journalOf(path: string, file: FileHandle, known: ReadonlyMap<string, Line>): Journal {
   let waiting = '';
   let writing: Promise<void> = Promise.resolve();
+  let problem: unknown;
   let syncedAt = Date.now();
+  const failed = (error: unknown): WorkError =>
+    new WorkError(`${path} cannot be written: ${(error as Error).message}`, { code: 'prepare.journal', path }, error);
   const flush = async (sync: boolean): Promise<void> => {
     const text = waiting;
     waiting = '';
@@ -114,18 +118,28 @@ function journalOf(file: FileHandle, known: ReadonlyMap<string, Line>): Journal 
       return state?.size === line.size && state.changed === line.changed ? (line.scan ?? line.failure) : undefined;
     },
     add(entry, found) {
+      if (problem !== undefined) throw failed(problem);
       const state = stateOf(entry.path) ?? { size: -1, changed: 0 };
       const line: Line = { key: keyOf(entry), ...state, ...(isFailure(found) ? { failure: found } : { scan: found }) };
       waiting += `${JSON.stringify(line)}\n`;
       const sync = Date.now() - syncedAt >= SYNC_MS;
       if (sync) syncedAt = Date.now();
-      writing = writing.then(() => flush(sync));
-      return writing;
+      // A disk that takes its time to sync must not hold up the next clip.
+      writing = writing
+        .then(() => flush(sync))
+        .catch(error => {
+          problem ??= error;
+        });
     },
     async close() {
       await writing;
-      await flush(true);
+      try {
+        await flush(true);
+      } catch (error) {
+        problem ??= error;
+      }
       await file.close();
+      if (problem !== undefined) throw failed(problem);
     },
   };
 }
