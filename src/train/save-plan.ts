@@ -45,8 +45,9 @@ export class SavePlan {
     return isBest || isLate || (everySteps > 0 && step % everySteps === 0);
   }
 
-  /** What a checkpoint of `step` says about losses. */
+  /** What a checkpoint of `step` says about losses: nothing where none ranks it. */
   record(step: number): HeldOutRecord {
+    if (this.config.keepBest === 0) return {};
     return {
       ...(this.last?.step === step ? { heldOutLoss: this.last.loss } : {}),
       ...(this.best === undefined ? {} : { bestHeldOutLoss: this.best }),

@@ -106,7 +106,7 @@ describe('train', () => {
     });
     await train(first, quiet);
     const [before, after] = [
-      openSafetensors(path.join(at('straight', 6), 'unet')),
+      openSafetensors(path.join(at('straight', 6), 'ema')), // what a run gives to be started from,
       openSafetensors(path.join(at('mask', 2), 'unet')),
     ];
     const changed = before
