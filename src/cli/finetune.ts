@@ -51,7 +51,7 @@ export const builder = (yargs: Argv) =>
       describe: 'A prompt to sample while training, e.g. another subject in the same motion; may be repeated',
     })
     .option('steps', { type: 'number', describe: 'Default: that of configs/finetune/MODE.yaml' })
-    .option('learning-rate', { type: 'number', describe: 'Default: half of the base’s own, where that is a run' })
+    .option('learning-rate', { type: 'number', describe: 'Default: the base’s own, where that is a run' })
     .option('prior', {
       type: 'number',
       describe:

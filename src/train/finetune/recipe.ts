@@ -11,10 +11,8 @@ import type { ModelFolder } from '../../infer/model-folder.js';
 import type { StageName } from '../../infer/stage-names.js';
 import type { CaptionedClip, FinetuneRequest, Mode } from './request.js';
 
-/** A run's own learning rate is for a network that knows nothing; a network that is only adapted moves less. */
-const RATE_SHARE = 0.5;
 /** Share of the steps that show single frames (pictures, or those of prior videos), and how many in place of a clip. */
-const FRAME_SHARE = 0.5;
+const FRAME_SHARE = 0.4;
 const FRAMES_PER_CLIP = 4;
 /** Held-out losses, and times that samples are drawn, in one run. */
 const HELD_OUT_TIMES = 10;
@@ -99,7 +97,7 @@ export async function finetuneConfig(
     train: {
       steps,
       warmupSteps: Math.min(plain.train.warmupSteps, steps - 1),
-      learningRate: request.learningRate ?? (trained ? RATE_SHARE * trained.train.learningRate : undefined),
+      learningRate: request.learningRate ?? trained?.train.learningRate,
       batchSize: trained?.train.batchSize,
       trainable: preset ? { preset } : undefined,
     },
