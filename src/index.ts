@@ -1,7 +1,7 @@
 /** The public API: `import { … } from 'show1'`. Names and configs are diffusers', camelCased. */
 export { type Config, loadConfig, parseConfig } from './config/index.js';
 export { convertFolder, exportPipeline, inflateFolder } from './convert/index.js';
-export { createLoader, decode, encode, openManifest, writeShapes } from './data/index.js';
+export { createLoader, decode, encode, openManifest, prepareDataset, writeShapes } from './data/index.js';
 export {
   DDIMScheduler,
   DDPMScheduler,
@@ -33,7 +33,9 @@ export {
 export { UNet2DConditionModel } from './models/unet2d/index.js';
 export { UNet3DConditionModel } from './models/unet3d/index.js';
 export { AutoencoderKL, VideoCodec } from './models/vae/index.js';
+export { applyDelta, openDelta, writeDelta } from './models/weights/delta.js';
 export { openSafetensors, writeSafetensors } from './models/weights/safetensors.js';
+export { type FinetuneRequest, type FinetuneSummary, finetune } from './train/finetune/index.js';
 export { type TrainOptions, type TrainSummary, train } from './train/loop.js';
 export { AdamW } from './train/optimizer.js';
 export { VERSION } from './version.js';
