@@ -2,7 +2,7 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { changedTensors } from '../../experiments/motion/frozen.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
 import { applyDelta, openDelta } from '../../src/models/weights/delta.js';
@@ -10,6 +10,8 @@ import { openSafetensors, writeSafetensors } from '../../src/models/weights/safe
 import { train } from '../../src/train/loop.js';
 import { capture } from '../cli/capture.js';
 import { filesOf, STAGE_CHANGES, tinyConfig, tinyData } from '../helpers/tiny-run.js';
+
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 }); // minutes where the cores are shared
 
 let root: string;
 const at = (...parts: string[]) => path.join(root, ...parts);
