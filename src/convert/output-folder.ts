@@ -24,6 +24,8 @@ function holdsModel(dir: string): boolean {
 /** @throws InputError when `out` must not be written: it holds something, or lies in `source` or around it */
 export function checkOutput(out: string, source: string, { force = false }: OutputOptions = {}): void {
   const fail = (problem: string) => new InputError(`${out} ${problem}`, { code: 'convert.output', out, source });
+  if (out.trim() === '')
+    throw new InputError('OUT is empty; give the folder to write', { code: 'convert.output', out });
   const [to, from] = [real(out) + sep, real(source) + sep];
   if (to === from) throw fail('is the folder to read: give another one to write, and remove the old one afterwards.');
   if (to.startsWith(from)) throw fail(`lies inside ${source}, which is read: give a folder outside of it.`);

@@ -72,7 +72,7 @@ function subfolder(dir: string, part: Part): string | undefined {
 /** The stage that a single pipeline or run is: a run's config says it, else the channels of its UNet tell. */
 function stageOf({ config, unet }: ModelFolder): StageName {
   if (config) return config.stage;
-  const channels = readModelConfig(unet).in_channels;
+  const channels = readModelConfig(unet).in_channels ?? 4; // the classes' own default
   return ({ 7: 'interp', 6: 'sr1', 4: 'sr2' } as const)[channels as 7 | 6 | 4] ?? 'base';
 }
 

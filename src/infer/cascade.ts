@@ -16,6 +16,7 @@ import {
   type StageOverrides,
   type StageSettings,
   stageSettings,
+  unusedOptions,
   type VideoShape,
 } from './stage-settings.js';
 import { CascadeText, type StageText, type TextUser } from './stage-text.js';
@@ -34,7 +35,7 @@ export interface CascadeOptions extends StageOverrides {
   deltas?: readonly string[];
   /** How far towards the deltas' values (default 1). */
   deltaScale?: number;
-  /** Told of a delta that was trained on other weights. */
+  /** Told of options that no stage uses, and of a delta that was trained on other weights. */
   print?: (line: string) => void;
 }
 
@@ -90,6 +91,7 @@ export class Show1Pipeline {
    * @throws InputError for the first thing that is missing or does not fit
    */
   static async open(options: CascadeOptions): Promise<Show1Pipeline> {
+    for (const line of unusedOptions(options, options.stages)) options.print?.(line);
     const folder = await findCascade(options.models, options.stages, options.weights);
     const deltas = await readDeltas(options, folder.stages);
     const plan: StagePlan[] = [];

@@ -154,6 +154,33 @@ function check(stage: StageName, settings: StageSettings): void {
   }
 }
 
+/** Options that one stage alone reads. */
+const READ_BY: Partial<Record<keyof StageOverrides, StageName>> = {
+  frames: 'base',
+  width: 'base',
+  height: 'base',
+  finalWidth: 'sr2',
+  finalHeight: 'sr2',
+  strength: 'sr2',
+};
+
+/** What to tell a user whose options are meant for stages that do not run. */
+export function unusedOptions(overrides: StageOverrides, stages: readonly StageName[]): string[] {
+  const note = (option: string, stage: string) =>
+    `--${option} is for stage ${stage}, which does not run (${stages.join(', ')} do): it is not used`;
+  const single = Object.entries(READ_BY).flatMap(([key, stage]) => {
+    const option = key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
+    const given = overrides[key as keyof StageOverrides] !== undefined;
+    return given && !stages.includes(stage) ? [note(option, stage)] : [];
+  });
+  const byStage = (['steps', 'guidance', 'sampler'] as const).flatMap(key => {
+    const value = overrides[key];
+    const named = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+    return named.filter(stage => !stages.includes(stage as StageName)).map(stage => note(key, stage));
+  });
+  return [...single, ...byStage];
+}
+
 /** Reads `--stages`: names in the cascade's order, without a gap. @throws InputError otherwise */
 export function readStages(names: readonly string[], hasVideo: boolean): StageName[] {
   const unknown = names.find(name => !STAGES.includes(name as StageName));

@@ -18,6 +18,12 @@ function places(): { dir: string; out: string; root: string } {
 }
 
 describe('a converted model', () => {
+  it('needs a name', async () => {
+    const { dir } = places();
+    await modelFolder(dir);
+    await expect(convertFolder(dir, ' ', { dtype: 'F16' })).rejects.toThrow(/OUT is empty; give the folder to write/);
+  });
+
   it('has its floats in the new type and all else as it was', async () => {
     const { dir, out } = places();
     await modelFolder(dir);

@@ -7,8 +7,10 @@ import { decode } from '../../src/data/ffmpeg.js';
 import { tf } from '../../src/engine/index.js';
 import { InterruptedError } from '../../src/errors.js';
 import { findCascade } from '../../src/infer/cascade-folder.js';
+import { readPrompts } from '../../src/infer/prompts.js';
 import { type SampleRequest, samplePrompts } from '../../src/infer/sample.js';
 import { STAGES } from '../../src/infer/stage-names.js';
+import { unusedOptions } from '../../src/infer/stage-settings.js';
 import { writeVideo } from '../../src/infer/video.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
 import { openSafetensors } from '../../src/models/weights/safetensors.js';
@@ -207,6 +209,25 @@ describe('before any long work', () => {
     const { request, asked } = await broken(change);
     await expect(request).rejects.toThrow(message);
     expect(asked.filter(what => what.includes('step'))).toEqual([]);
+  });
+
+  it('says which options no stage uses', () => {
+    const overrides = { strength: 0.5, finalWidth: 8, frames: 3, steps: { base: 2, sr2: 3 }, guidance: 2 };
+    expect(unusedOptions(overrides, ['base', 'interp'])).toEqual([
+      '--final-width is for stage sr2, which does not run (base, interp do): it is not used',
+      '--strength is for stage sr2, which does not run (base, interp do): it is not used',
+      '--steps is for stage sr2, which does not run (base, interp do): it is not used',
+    ]);
+    expect(unusedOptions(overrides, ['base', 'interp', 'sr1', 'sr2'])).toEqual([]);
+  });
+
+  it('names prompt files that are none', async () => {
+    await expect(readPrompts([], '')).rejects.toThrow(/--prompts "": /);
+    const file = path.join(root, 'prompts.txt');
+    await writeFile(file, Buffer.from('a cat', 'utf16le'));
+    await expect(readPrompts([], file)).rejects.toThrow(/is no UTF-8 text .*save it as UTF-8/);
+    await writeFile(file, '\uFEFFa cat\n# none\n\n a dog ');
+    expect(await readPrompts([], file)).toEqual(['a cat', 'a dog']);
   });
 
   it('names stages that are out of order, unknown, or without input', async () => {
