@@ -147,3 +147,16 @@ export async function readCheckpointState(dir: string): Promise<CheckpointState>
 export async function newestCheckpoint(run: string): Promise<{ step: number; dir: string } | null> {
   return (await listCheckpoints(run)).at(-1) ?? null;
 }
+
+/**
+ * The newest complete checkpoint of a run that is to go on, or null for a new run.
+ * @throws InputError `train.run-exists` when there is a run and nobody asked to continue it
+ */
+export async function findRun(run: string, resume: boolean): Promise<{ step: number; dir: string } | null> {
+  const found = await newestCheckpoint(run);
+  if (!found || resume) return found;
+  throw new InputError(
+    `${run} already holds a run at step ${found.step}. Add --resume to continue it, or choose another folder with --set output=DIR.`,
+    { code: 'train.run-exists', run },
+  );
+}

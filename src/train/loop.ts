@@ -8,9 +8,9 @@ import { stringifyConfig } from '../config/index.js';
 import type { Config } from '../config/schema.js';
 import { createLoader } from '../data/index.js';
 import { compile, type Tensor, tf, valueAndGrads, withDropout } from '../engine/index.js';
-import { InputError, InterruptedError, WorkError } from '../errors.js';
+import { InterruptedError, WorkError } from '../errors.js';
 import { assemble } from './assemble.js';
-import { newestCheckpoint } from './checkpoint.js';
+import { findRun } from './checkpoint.js';
 import { applyCheckpointing } from './checkpointing.js';
 import { shuffleColours } from './colour-shuffle.js';
 import { openData } from './data.js';
@@ -57,15 +57,10 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   const { train: hyper, seed, output: run } = config;
 
   // ---- run folder -------------------------------------------------------------------------------------------------
-  const found = await newestCheckpoint(run);
-  if (found && !resume) {
-    throw new InputError(
-      `${run} already holds a run at step ${found.step}. Add --resume to continue it, or choose another folder with --set output=DIR.`,
-      { code: 'train.run-exists', run },
-    );
-  }
+  const found = await findRun(run, resume);
   await mkdir(run, { recursive: true });
-  await writeFile(path.join(run, 'config.yaml'), stringifyConfig(config));
+  const writeConfig = () => writeFile(path.join(run, 'config.yaml'), stringifyConfig(config));
+  if (!found) await writeConfig(); // a run that goes on keeps its own until this one has proved to fit
 
   // ---- data -------------------------------------------------------------------------------------------------------
   const data = await openData(config, print);
@@ -91,7 +86,6 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   const trained = chooseTrained(unet, hyper);
   const { selection, tensors: trainable } = trained;
   const variables = trainable.map(p => p.variable);
-  await recordTrained(run, trained, unet.parameters().size, print);
   const recomputed = applyCheckpointing(unet, hyper.gradientCheckpointing);
   if (recomputed.length > 0) print(`gradient checkpointing: ${recomputed.join(', ')}`);
 
@@ -103,6 +97,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     compile: config.compile,
   });
   const start = found ? await restore(found.dir, unet, optimizer, config, print) : 0;
+  if (found) await writeConfig();
+  await recordTrained(run, trained, unet.parameters().size, print);
   const logger = new RunLogger({
     folder: run,
     totalSteps: hyper.steps,

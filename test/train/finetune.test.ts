@@ -167,6 +167,18 @@ describe('what is refused, before anything is trained', () => {
     expect(other.code, other.stderr).toBe(0);
   });
 
+  it('a folder that is the base’s, whose config stays as it is', async () => {
+    const config = await readFile(at('base', 'config.yaml'), 'utf8');
+    const one = ['--video', clip, '--prompt', PROMPT];
+    const { code, stderr } = await finetune('base', ...one, '--resume');
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--out .*base is the base itself/)]);
+    const changed = at('changed.yaml');
+    await writeFile(changed, config.replace(/^seed: .*/m, 'seed: 99'));
+    const resumed = await capture(['train', changed, '--resume', '--set', `output=${at('base')}`]);
+    expect([resumed.code, resumed.stderr]).toEqual([2, expect.stringMatching(/cannot resume .*seed was 5, is now 99/)]);
+    expect(await readFile(at('base', 'config.yaml'), 'utf8')).toBe(config);
+  });
+
   it('a base that is none, and a config value that is none', async () => {
     const one = ['--video', clip, '--prompt', PROMPT];
     await failing(/holds neither a run|there is no such folder|lacks base/, ...one, '--base', at('shapes'));

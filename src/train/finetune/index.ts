@@ -1,7 +1,9 @@
 /** `show1 finetune`: the training loop with a ready config, on a few clips of a motion or a style. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { InputError } from '../../errors.js';
 import { DELTA_FILE } from '../../models/weights/delta.js';
+import { findRun } from '../checkpoint.js';
 import { type TrainOptions, type TrainSummary, train as trainModel } from '../loop.js';
 import { priorPlan, priorVideos } from './prior.js';
 import { findBase, finetuneConfig } from './recipe.js';
@@ -25,6 +27,13 @@ export async function finetune(request: FinetuneRequest, options: TrainOptions =
   const { print = line => process.stderr.write(`${line}\n`) } = options;
   const clips = await captionedClips(request);
   const base = await findBase(request);
+  if (path.resolve(request.out) === path.resolve(base.folder.root)) {
+    throw new InputError(`--out ${request.out} is the base itself, which is left as it is: give another folder`, {
+      code: 'finetune.out',
+      out: request.out,
+    });
+  }
+  await findRun(request.out, request.resume ?? false);
   const plan = priorPlan(request, base);
   const list = path.join(request.out, 'clips.jsonl');
   const priorList = path.join(request.out, 'prior.jsonl');
