@@ -1,7 +1,6 @@
 /** Does a video's object move along the path of a reference clip? Measured in the pixels alone. */
 import type { Frames } from '../../src/data/frames.js';
-import { objectWeights } from '../prompt-following/check-video.js';
-import { centresOf } from '../prompt-following/shape-of.js';
+import { centresOf, objectWeights } from '../prompt-following/check-video.js';
 
 /** Centre of the object in each frame as shares of width and height, or null where there is none. */
 export type Path = ({ x: number; y: number } | null)[];

@@ -152,35 +152,48 @@ function travelOf(points: readonly { t: number; value: number }[], frames: numbe
   return bottom === 0 ? 0 : (top / bottom) * (frames - 1);
 }
 
-/** Movement of the weights' centroid over the clip, as a share of width and height. */
-function measureTravel({ frames, height, width }: Frames, weights: Float64Array): { x: number; y: number } {
-  const centres: { t: number; x: number; y: number; weight: number }[] = [];
-  for (let t = 0; t < frames; t++) {
+export interface Centre {
+  frame: number;
+  /** In pixels. */
+  x: number;
+  y: number;
+}
+
+/** The weights' centroid in each frame that shows the object. */
+export function centresOf({ frames, height, width }: Frames, weights: Float64Array): Centre[] {
+  const centres: (Centre & { weight: number })[] = [];
+  for (let frame = 0; frame < frames; frame++) {
     let [x, y, weight] = [0, 0, 0];
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++) {
-        const w = weights[(t * height + row) * width + column]!;
+        const w = weights[(frame * height + row) * width + column]!;
         x += w * (column + 0.5);
         y += w * (row + 0.5);
         weight += w;
       }
     }
-    if (weight > 0) centres.push({ t, x: x / weight / width, y: y / weight / height, weight });
+    if (weight > 0) centres.push({ frame, x: x / weight, y: y / weight, weight });
   }
   const usual = quantile(
     Float64Array.from(centres, ({ weight }) => weight),
     0.5,
   );
-  const seen = centres.filter(({ weight }) => weight >= LEAST_FRAME_WEIGHT * usual);
+  return centres.filter(({ weight }) => weight >= LEAST_FRAME_WEIGHT * usual);
+}
+
+/** Movement of the weights' centroid over the clip, as a share of width and height. */
+function measureTravel(video: Frames, weights: Float64Array): { x: number; y: number } {
+  const { frames, height, width } = video;
+  const seen = centresOf(video, weights);
   // Half of the frames must show it: a line through two of eight points says nothing about the clip.
   if (seen.length < Math.max(3, frames / 2)) return { x: 0, y: 0 };
   return {
     x: travelOf(
-      seen.map(({ t, x }) => ({ t, value: x })),
+      seen.map(({ frame, x }) => ({ t: frame, value: x / width })),
       frames,
     ),
     y: travelOf(
-      seen.map(({ t, y }) => ({ t, value: y })),
+      seen.map(({ frame, y }) => ({ t: frame, value: y / height })),
       frames,
     ),
   };

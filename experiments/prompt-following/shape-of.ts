@@ -5,13 +5,7 @@
 import type { Frames } from '../../src/data/frames.js';
 import { describeClip, renderClip } from '../../src/data/shapes-render.js';
 import { COLOUR_NAMES, DIRECTION_NAMES, type Shape } from '../../src/data/shapes-vocabulary.js';
-import { objectWeights } from './check-video.js';
-
-interface Centre {
-  frame: number;
-  x: number;
-  y: number;
-}
+import { centresOf, objectWeights } from './check-video.js';
 
 /** Rendered clips of each shape, and how many of the nearest vote. */
 const CLIPS = 96;
@@ -84,25 +78,6 @@ function portraitOf(video: Frames): Float64Array | undefined {
   }
   const most = portrait.reduce((a, b) => Math.max(a, b), 0);
   return portrait.map(value => value / (most || 1));
-}
-
-/** The weights' centroid in each frame that shows the object. */
-export function centresOf({ frames, height, width }: Frames, weights: Float64Array): Centre[] {
-  const centres: (Centre & { weight: number })[] = [];
-  for (let frame = 0; frame < frames; frame++) {
-    let [x, y, weight] = [0, 0, 0];
-    for (let row = 0; row < height; row++) {
-      for (let column = 0; column < width; column++) {
-        const w = weights[(frame * height + row) * width + column]!;
-        x += w * (column + 0.5);
-        y += w * (row + 0.5);
-        weight += w;
-      }
-    }
-    if (weight > 0) centres.push({ frame, x: x / weight, y: y / weight, weight });
-  }
-  const usual = centres.map(({ weight }) => weight).sort((a, b) => a - b)[Math.floor(centres.length / 2)] ?? 0;
-  return centres.filter(({ weight }) => weight >= usual / 4);
 }
 
 /** How much of each pixel the object covers, 0 … 1: its colour's share between the background's and the object's own. [F, H, W] */

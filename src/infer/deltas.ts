@@ -1,8 +1,10 @@
 /** Fine-tuned deltas of a cascade: found and checked before any stage runs, put into the UNet when it is loaded. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { InputError } from '../errors.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
-import { applyDelta, checkDelta, openDelta, weightFingerprint } from '../models/weights/delta.js';
+import { applyDelta, checkDelta, DELTA_FILE, openDelta, weightFingerprint } from '../models/weights/delta.js';
+import { newestCheckpoint } from '../train/checkpoint.js';
 import type { ModelFolder } from './model-folder.js';
 import type { StageName } from './stage-names.js';
 
@@ -13,6 +15,25 @@ export interface StageDelta {
   bytes: number;
   /** Time of the file's last change, ms. */
   modified: number;
+}
+
+/**
+ * The file of a delta: itself, or that of a checkpoint, or of a run's newest checkpoint.
+ * @throws InputError `delta.missing`
+ */
+export async function findDelta(given: string): Promise<string> {
+  if (!existsSync(given)) {
+    throw new InputError(`--delta ${given}: there is no such file`, { code: 'delta.missing', path: given });
+  }
+  if (!statSync(given).isDirectory()) return given;
+  const newest = await newestCheckpoint(given);
+  const tried = [given, ...(newest ? [newest.dir] : [])].map(dir => path.join(dir, DELTA_FILE));
+  const found = tried.find(file => existsSync(file));
+  if (found) return found;
+  throw new InputError(
+    `--delta ${given}: no ${DELTA_FILE} in it. Runs write one with each checkpoint when they train a part of a pretrained model (show1 finetune).`,
+    { code: 'delta.missing', path: given },
+  );
 }
 
 interface DeltaOptions {
@@ -38,7 +59,7 @@ export async function readDeltas(
   }
   const found = new Map<StageName, StageDelta>();
   for (const given of deltas) {
-    const delta = await openDelta(given);
+    const delta = openDelta(await findDelta(given));
     try {
       const { file, about } = delta;
       const stage = about.stage as StageName;
@@ -69,7 +90,7 @@ export async function withDelta(
   delta: StageDelta | undefined,
 ): Promise<UNet3DConditionModel> {
   if (!delta) return unet;
-  const opened = await openDelta(delta.file);
+  const opened = openDelta(delta.file);
   try {
     await applyDelta(unet, opened, delta.scale);
     return unet;

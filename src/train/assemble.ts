@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Config } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { InputError } from '../errors.js';
+import { pretrainedRoot } from '../infer/model-folder.js';
 import type { TextSource } from '../models/text/index.js';
 import { UNet3DConditionModel } from '../models/unet3d/index.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
@@ -55,7 +56,7 @@ async function buildScheduler({ diffusion, model }: Config): Promise<DDPMSchedul
     const spacing = rest.rescale_betas_zero_snr ? { timestep_spacing: 'trailing' } : {};
     return DDPMScheduler.fromConfig({ ...spacing, ...rest });
   }
-  const folder = model.pretrained && path.join((await pretrainedFolders(model.pretrained)).root, 'scheduler');
+  const folder = model.pretrained && path.join(pretrainedRoot(model.pretrained), 'scheduler');
   if (folder && existsSync(folder)) return DDPMScheduler.fromPretrained(folder);
   return DDPMScheduler.fromConfig({ beta_schedule: 'squaredcos_cap_v2' });
 }

@@ -5,9 +5,9 @@ import path from 'node:path';
 import type { Config } from '../config/schema.js';
 import { videoShapes } from '../config/shapes.js';
 import { InputError } from '../errors.js';
+import { pretrainedRoot } from '../infer/model-folder.js';
 import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
 import type { TrainingData } from './data.js';
-import { pretrainedFolders } from './pretrained.js';
 import { trainTinyVae } from './tiny-vae.js';
 
 /** Frames that go through the autoencoder together: small ones keep the cores busy only in company. */
@@ -52,7 +52,7 @@ export async function findVae(
     const { crop } = config.conditioning;
     await trainTinyVae(own, { options: tiny, data: clips, crop, precision, compile, print });
   }
-  const given = tiny ? own : (model.vae?.path ?? path.join((await pretrainedFolders(model.pretrained!)).root, 'vae'));
+  const given = tiny ? own : (model.vae?.path ?? path.join(pretrainedRoot(model.pretrained!), 'vae'));
   if (!existsSync(path.join(given, 'config.json'))) {
     throw new InputError(
       `there is no autoencoder in ${given}: set model.vae.path to a diffusers AutoencoderKL folder, or model.vae.tiny to train a small one`,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
+import { pretrainedRoot } from '../infer/model-folder.js';
 import {
   createTinyTextEncoder,
   TextConditioner,
@@ -12,7 +13,6 @@ import {
 import { CachedText } from './cache/cached-text.js';
 import { textFingerprint } from './cache/fingerprints.js';
 import { wantedOf } from './cache/wanted.js';
-import { pretrainedFolders } from './pretrained.js';
 
 /** Where the run's text encoder is; a tiny one is made on the first start and kept in the run folder. */
 export async function findText(
@@ -25,7 +25,7 @@ export async function findText(
     await createTinyTextEncoder(run, [...captions, ''], { ...tiny, maxLength: model.maxTextLength });
     print(`made a tiny text encoder of width ${tiny.dModel} in ${run}`);
   }
-  const roots = [run, ...(model.pretrained ? [(await pretrainedFolders(model.pretrained)).root] : [])];
+  const roots = [run, ...(model.pretrained ? [pretrainedRoot(model.pretrained)] : [])];
   return textFolders(roots, location);
 }
 

@@ -2,18 +2,16 @@
  * A WebVid-style set with one clip in twenty broken: prepared, its text cached, trained on; the training killed at random points ten
  * times and resumed. Nothing is fatal, and the weights are those of the training that nobody disturbed.
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { stringifyConfig } from '../../src/config/index.js';
 import { newestCheckpoint } from '../../src/train/checkpoint.js';
 import { writeBrokenSet } from '../data/broken-set.js';
+import { type Outcome, runShow1 } from '../helpers/process.js';
 import { filesOf, tinyConfig } from '../helpers/tiny-run.js';
 
-const BIN = fileURLToPath(new URL('../../bin/show1.js', import.meta.url));
 const root = mkdtempSync(path.join(tmpdir(), 'show1-webvid-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -21,33 +19,13 @@ const CLIPS = Number(process.env.SHOW1_TEST_CLIPS ?? 400);
 const STEPS = 120;
 const KILLS = 10;
 
-interface Outcome {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  stdout: string;
-  stderr: string;
-}
-
 /** Runs the command line; `killAfter` sends SIGKILL so many milliseconds after the first step. */
 function show1(args: string[], killAfter?: number): Promise<Outcome> {
-  return new Promise(resolve => {
-    const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const out = { stdout: '', stderr: '' };
-    let timer: NodeJS.Timeout | undefined;
-    child.stdout.on('data', chunk => {
-      out.stdout += chunk;
-    });
-    child.stderr.on('data', chunk => {
-      out.stderr += chunk;
-      if (killAfter !== undefined && !timer && /step +\d+\//.test(out.stderr)) {
-        timer = setTimeout(() => child.kill('SIGKILL'), killAfter);
-      }
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      resolve({ code, signal, ...out });
-    });
-  });
+  let timer: NodeJS.Timeout | undefined;
+  return runShow1(args, (stderr, child) => {
+    if (killAfter === undefined || timer || !/step +\d+\//.test(stderr)) return;
+    timer = setTimeout(() => child.kill('SIGKILL'), killAfter);
+  }).finally(() => clearTimeout(timer));
 }
 
 it('is prepared, cached and trained on, whatever is broken and whenever it is killed', async () => {

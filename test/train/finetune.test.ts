@@ -4,6 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { changedTensors } from '../../experiments/motion/frozen.js';
+import { findDelta } from '../../src/infer/deltas.js';
 import { UNet3DConditionModel } from '../../src/models/unet3d/index.js';
 import { applyDelta, openDelta } from '../../src/models/weights/delta.js';
 import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
@@ -65,7 +66,7 @@ describe('finetune --mode motion', () => {
   });
 
   it('leaves a delta of the trained tensors that makes the base the fine-tuned model, bit for bit', async () => {
-    const opened = await openDelta(at('tuned'));
+    const opened = openDelta(await findDelta(at('tuned')));
     const unet = await UNet3DConditionModel.fromPretrained(at('base', 'checkpoints', 'step-2', 'ema'));
     const { names } = JSON.parse(await readFile(at('tuned', 'trainable.json'), 'utf8')) as { names: string[] };
     expect([...opened.reader.names()].sort()).toEqual([...names].sort());

@@ -1,40 +1,21 @@
-import { spawn } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringifyConfig } from '../../src/config/index.js';
+import { type Outcome, runShow1 } from '../helpers/process.js';
 import { filesOf, tinyConfig, tinyData } from '../helpers/tiny-run.js';
 
-const BIN = fileURLToPath(new URL('../../bin/show1.js', import.meta.url));
 let root: string;
 beforeAll(async () => {
   root = await tinyData();
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-interface Outcome {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the command line; `killAt` sends SIGKILL or SIGINT as soon as that text appears on stderr. */
+/** Runs the command line; `kill` sends its signal as soon as that text appears on stderr. */
 function show1(args: string[], kill?: { at: string; signal: NodeJS.Signals }): Promise<Outcome> {
-  return new Promise(resolve => {
-    const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const out = { stdout: '', stderr: '' };
-    let sent = false; // a second SIGINT would stop it at once, without saving
-    child.stdout.on('data', chunk => {
-      out.stdout += chunk;
-    });
-    child.stderr.on('data', chunk => {
-      out.stderr += chunk;
-      if (!kill || sent || !out.stderr.includes(kill.at)) return;
-      sent = child.kill(kill.signal);
-    });
-    child.on('close', (code, signal) => resolve({ code, signal, ...out }));
+  let sent = false; // a second SIGINT would stop it at once, without saving
+  return runShow1(args, (stderr, child) => {
+    if (kill && !sent && stderr.includes(kill.at)) sent = child.kill(kill.signal);
   });
 }
 

@@ -3,9 +3,6 @@
  * whole values, not differences, so that a delta on its own base gives the fine-tuned model bit for bit.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import path from 'node:path';
 import { InputError } from '../../errors.js';
 import type { Model } from '../layers/model.js';
 import type { WriteDtype } from './dtypes.js';
@@ -69,33 +66,8 @@ export async function writeDelta(
   );
 }
 
-/** The file of a delta: itself, or that of a checkpoint, or of a run's newest checkpoint. */
-async function locate(given: string): Promise<string> {
-  if (!existsSync(given)) {
-    throw new InputError(`--delta ${given}: there is no such file`, { code: 'delta.missing', path: given });
-  }
-  if (!statSync(given).isDirectory()) return given;
-  const checkpoints = path.join(given, 'checkpoints');
-  const steps = existsSync(checkpoints) ? await readdir(checkpoints) : [];
-  const newest = steps
-    .flatMap(name => /^step-(\d+)$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => b - a)[0];
-  const tried = [
-    path.join(given, DELTA_FILE),
-    ...(newest === undefined ? [] : [path.join(checkpoints, `step-${newest}`, DELTA_FILE)]),
-  ];
-  const found = tried.find(file => existsSync(file));
-  if (found) return found;
-  throw new InputError(
-    `--delta ${given}: no ${DELTA_FILE} in it. Runs write one with each checkpoint when they train a part of a pretrained model (show1 finetune).`,
-    { code: 'delta.missing', path: given },
-  );
-}
-
-/** @throws InputError `delta.missing`, `delta.format`, or as opening any safetensors */
-export async function openDelta(given: string): Promise<Delta> {
-  const file = await locate(given);
+/** @throws InputError `delta.format`, or as opening any safetensors */
+export function openDelta(file: string): Delta {
   const reader = openSafetensors(file);
   const { show1, stage, base, step, note } = reader.metadata;
   if (show1 === FORMAT && stage && base) {
