@@ -19,6 +19,11 @@ export interface DecodeOptions {
   start?: number;
   /** Frames at `fps` added to `start`; needs `fps`. Default 0. */
   offset?: number;
+  /**
+   * The frames wanted by their numbers, ascending: counted at `fps`, or as the file stores them where no rate is given. Nothing
+   * else is kept in memory. Instead of `frames`, `start` and `offset`.
+   */
+  pick?: readonly number[];
   /** Default `bicubic`. */
   interpolation?: 'bicubic' | 'bilinear' | 'lanczos' | 'area';
   /** With `frames`: an error when there are fewer (default), or whatever there is (at least one). */
@@ -57,6 +62,17 @@ export function rateFilter(fps: number, sourceFps: number): string[] {
   return [`setpts=PTS-${(0.5 / sourceFps).toFixed(9)}/TB`, `fps=${fps}:round=up`];
 }
 
+/** Filters that let only the named frames through, at equal distances in time so that none is doubled to fill a gap. */
+export function pickFilter(numbers: readonly number[]): string[] {
+  const [first, last] = [numbers[0]!, numbers.at(-1)!];
+  const each = (numbers[1] ?? first + 1) - first;
+  const isEven = numbers.every((n, i) => n === first + i * each);
+  const chosen = isEven
+    ? `between(n,${first},${last})*not(mod(n-${first},${each}))`
+    : numbers.map(n => `eq(n,${n})`).join('+');
+  return [`select='${chosen}'`, 'setpts=N/FRAME_RATE/TB'];
+}
+
 /** Filters that bring a frame to the wanted size. */
 export function sizeFilter(options: DecodeOptions): string[] {
   const flags = `${options.interpolation ?? 'bicubic'}+accurate_rnd+full_chroma_int+full_chroma_inp`;
@@ -88,6 +104,18 @@ export function checkDecodeOptions(path: string, options: DecodeOptions): void {
         code: 'decode.option',
         option: name,
         value,
+      });
+    }
+  }
+  const { pick } = options;
+  if (pick) {
+    const ascending = pick.every((n, i) => Number.isInteger(n) && n > (pick[i - 1] ?? -1));
+    const alone = options.frames === undefined && !options.start && !options.offset;
+    if (pick.length === 0 || !ascending || !alone) {
+      throw new InputError(`${path}: pick must be ascending frame numbers from 0, without frames, start and offset`, {
+        code: 'decode.option',
+        option: 'pick',
+        value: pick,
       });
     }
   }

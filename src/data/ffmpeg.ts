@@ -16,6 +16,7 @@ import {
   type EncodeOptions,
   encodeArguments,
   encodeFormat,
+  pickFilter,
   type RunOptions,
   rateFilter,
   sizeFilter,
@@ -234,8 +235,10 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
   const until = segment ? [`trim=end=${Math.max(1e-6, segment.seconds - into - 0.002).toFixed(6)}`] : [];
   const maxBytes = options.maxBytes ?? 2 * 2 ** 30;
   const most = Math.floor(maxBytes / frameBytes(size));
-  const asked = options.frames ?? most + 1;
-  if (options.frames !== undefined && asked > most) throw tooLarge(name, size, asked, maxBytes);
+  const wanted = options.pick?.length ?? options.frames;
+  const asked = wanted ?? most + 1;
+  if (wanted !== undefined && asked > most) throw tooLarge(name, size, asked, maxBytes);
+  const pick = options.pick ? pickFilter(options.pick) : [];
 
   // One thread a child: the loader runs several children, and a tiny clip is not worth a pool of threads.
   const seek = start > 0 ? ['-ss', start.toFixed(6)] : [];
@@ -248,17 +251,24 @@ export async function decode(video: string | VideoSource, options: DecodeOptions
     [
       ...[...QUIET, '-threads', '1', ...seek, '-i', inputUrl(video)],
       ...['-map', '0:V:0', '-an', '-sn', '-dn', '-threads', '1', '-frames:v', String(asked)],
-      ...['-filter:v', [...until, ...rate, ...sizeFilter(options)].join(','), '-f', 'rawvideo', '-pix_fmt', 'rgb24'],
+      ...[
+        '-filter:v',
+        [...until, ...rate, ...pick, ...sizeFilter(options)].join(','),
+        '-f',
+        'rawvideo',
+        '-pix_fmt',
+        'rgb24',
+      ],
       'pipe:1',
     ],
     running,
   );
   const frames = Math.floor(data.length / frameBytes(size));
   if (frames > most) throw tooLarge(name, size, frames, maxBytes);
-  const needed = options.exact === false ? 1 : (options.frames ?? 1);
+  const needed = options.exact === false ? 1 : (wanted ?? 1);
   // Read to its end, a damaged file is refused: ffmpeg makes up what is missing. Read in part, newer versions of ffmpeg may
   // or may not have seen the damage behind that part by then, so what was asked for decides alone.
-  const complete = options.frames !== undefined && frames >= options.frames;
+  const complete = wanted !== undefined && frames >= wanted;
   if (frames < needed || (!complete && looksDamaged(stderr))) {
     throw await explainShortage(video, options, { frames, needed, stderr, error });
   }
@@ -283,7 +293,9 @@ async function explainShortage(
   const path = nameOf(video);
   const { frames: got, needed, stderr, error } = result;
   const rate = options.fps ?? info.fps;
-  const promised = Math.max(0, Math.round((info.seconds - (options.start ?? 0)) * rate) - (options.offset ?? 0));
+  const last = options.pick?.at(-1);
+  const stated = Math.max(0, Math.round((info.seconds - (options.start ?? 0)) * rate) - (options.offset ?? 0));
+  const promised = last === undefined ? stated : stated > last + 1 ? needed : got; // of the frames asked for
   const words = lastWords(stderr);
   if (looksLikeOurFault(stderr)) {
     return new WorkError(`${path}: ffmpeg failed: ${words || error?.message}`, { code: 'ffmpeg.failed', path }, error);

@@ -64,6 +64,8 @@ export interface ManifestOptions {
   split?: string;
   /** Read at most so many rows of a CSV, JSONL or Parquet table. */
   limit?: number;
+  /** Clips without a caption are entries too. */
+  withoutCaptions?: boolean;
 }
 
 export const MAX_LISTED_SKIPS = 1000;
@@ -103,7 +105,9 @@ export async function listSource(source: string, options: ManifestOptions = {}):
     });
   const { kind, candidates, skips, notes } = await readSource(path, found.isDirectory(), options);
   const listing: SourceListing = { source: path, kind, entries: [], skips: [...skips], notes };
-  const checked = await mapLimit(candidates, availableParallelism() * 4, checkCandidate);
+  const checked = await mapLimit(candidates, availableParallelism() * 4, one =>
+    checkCandidate(one, options.withoutCaptions),
+  );
   for (const [i, skip] of checked.entries()) {
     if (skip) listing.skips.push(skip);
     else listing.entries.push(candidates[i]!);
@@ -124,7 +128,7 @@ export async function openManifest(source: string, options: ManifestOptions = {}
   return manifest;
 }
 
-async function checkCandidate(entry: ManifestEntry): Promise<Skip | undefined> {
+async function checkCandidate(entry: ManifestEntry, withoutCaptions = false): Promise<Skip | undefined> {
   const source = entry.line > 0 ? `${entry.source}:${entry.line}` : entry.source;
   const path = nameOf(entry);
   try {
@@ -134,7 +138,7 @@ async function checkCandidate(entry: ManifestEntry): Promise<Skip | undefined> {
     if (reason === undefined) throw error;
     return { path, reason, detail: (error as Error).message, source };
   }
-  if (entry.caption !== '') return undefined;
+  if (entry.caption !== '' || withoutCaptions) return undefined;
   return { path, reason: 'no caption', detail: `${path}: no caption beside it or in a mapping file`, source };
 }
 

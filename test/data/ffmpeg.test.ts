@@ -170,6 +170,21 @@ describe('decode', () => {
     );
     expect((await failure(() => decode(clip, { fps: -1 }))).code).toBe('decode.option');
     expect((await failure(() => decode(clip, { offset: 3 }))).message).toMatch(/offset counts frames at fps/);
+    for (const pick of [[], [2, 1], [-1], [0.5]]) {
+      expect((await failure(() => decode(clip, { pick }))).message).toMatch(/pick must be ascending frame numbers/);
+    }
+  });
+  it('picks frames by their numbers, of a GIF too, whose times are rounded', async () => {
+    const gif = await makeClip(at('picked.gif'), 24, { fps: 12 });
+    for (const path of [clip, gif]) {
+      for (const pick of [[0, 1, 2], [3, 6, 9, 12], [1, 7, 8, 23], [23]]) {
+        const { data, frames } = await decode(path, { pick });
+        expect(frameNumbers(data, frames)).toEqual(pick);
+      }
+    }
+    const slow = await decode(clip, { pick: [1, 2, 4], fps: 4 });
+    expect(frameNumbers(slow.data, slow.frames)).toEqual([2, 4, 8]);
+    expect(await failure(() => decode(clip, { pick: [20, 30] }))).toMatchObject({ code: 'video.too-short' });
   });
 });
 
