@@ -7,8 +7,6 @@ scipy's sqrtm (`sqrtm`, what the public scripts do) and roots of eigenvalues (`e
 import json
 
 import numpy as np
-import scipy
-import scipy.linalg
 
 
 def uniform(seed, n, d):
@@ -62,13 +60,22 @@ CASES = [
     ("2048, few rows", 2048, (256, 3, 0, 1, 0), (200, 2, 0.0625, 1.25, 0)),
 ]
 
-cases = []
-for i, (name, d, a, b) in enumerate(CASES):
-    x, y = (features(2 * i + k + 1, p[0], d, *p[1:]) for k, p in enumerate((a, b)))
-    s, t = np.atleast_2d(np.cov(x, rowvar=False)), np.atleast_2d(np.cov(y, rowvar=False))
-    plain = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(s) + np.trace(t)
-    case = {"name": name, "d": d, "a": a, "b": b, "distance": plain - 2 * nuclear(x, y), "traces": plain, "eigh": plain - 2 * by_eigh(s, t)}
-    if d <= 400:
-        case["sqrtm"] = float(np.real(plain - 2 * np.trace(scipy.linalg.sqrtm(s @ t))))
-    cases.append(case)
-print(json.dumps({"numpy": np.__version__, "scipy": scipy.__version__, "cases": cases}, indent=1))
+
+def main():
+    import scipy
+    import scipy.linalg
+
+    cases = []
+    for i, (name, d, a, b) in enumerate(CASES):
+        x, y = (features(2 * i + k + 1, p[0], d, *p[1:]) for k, p in enumerate((a, b)))
+        s, t = np.atleast_2d(np.cov(x, rowvar=False)), np.atleast_2d(np.cov(y, rowvar=False))
+        plain = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(s) + np.trace(t)
+        case = {"name": name, "d": d, "a": a, "b": b, "distance": plain - 2 * nuclear(x, y), "traces": plain, "eigh": plain - 2 * by_eigh(s, t)}
+        if d <= 400:
+            case["sqrtm"] = float(np.real(plain - 2 * np.trace(scipy.linalg.sqrtm(s @ t))))
+        cases.append(case)
+    print(json.dumps({"numpy": np.__version__, "scipy": scipy.__version__, "cases": cases}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
