@@ -4,12 +4,14 @@
 export function hashValues(name: string, count: number): Float32Array {
   let seed = 2166136261;
   for (const byte of Buffer.from(name)) seed = Math.imul(seed ^ byte, 16777619);
-  return Float32Array.from({ length: count }, (_, i) => {
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
     let h = (Math.imul(i, 2654435761) + seed) >>> 0;
     h = Math.imul(h ^ (h >>> 16), 0x85ebca6b) >>> 0;
     h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35) >>> 0;
-    return ((h ^ (h >>> 16)) >>> 0) / 2 ** 31 - 1;
-  });
+    out[i] = ((h ^ (h >>> 16)) >>> 0) / 2 ** 31 - 1;
+  }
+  return out;
 }
 
 /** Matrices and kernels keep the variance of what they are given; vectors are spread around 0, norms' scales around 1. */

@@ -7,14 +7,15 @@ import { type Tensor, tf } from '../../engine/index.js';
 /**
  * - `linear`: a matrix, kept as [out, in]. A 1×1 convolution may use it too: [out, in, 1, 1] in the file, [out, in] here.
  * - `conv2d`: [out, in, kh, kw] -> [kh, kw, in, out].
+ * - `conv3d`: [out, in, kt, kh, kw] -> [kt, kh, kw, in, out].
  * - `temporal-conv`: [out, in, kt, 1, 1] -> [kt, 1, in, out].
  * - `plain`: anything that keeps its shape.
  */
-export type Layout = 'linear' | 'conv2d' | 'temporal-conv' | 'plain';
+export type Layout = 'linear' | 'conv2d' | 'conv3d' | 'temporal-conv' | 'plain';
 
 /** Our shape of a parameter that has `torchShape` in a file. */
 export function tfShape(layout: Layout, torchShape: readonly number[]): number[] {
-  const rank = { linear: [2, 4], conv2d: [4], 'temporal-conv': [5], plain: null }[layout];
+  const rank = { linear: [2, 4, 5], conv2d: [4], conv3d: [5], 'temporal-conv': [5], plain: null }[layout];
   if (rank && !rank.includes(torchShape.length)) {
     throw new Error(`layout ${layout} takes rank ${rank.join(' or ')}, not [${torchShape}]`);
   }
@@ -23,7 +24,7 @@ export function tfShape(layout: Layout, torchShape: readonly number[]): number[]
     if (kernel.some(size => size !== 1)) throw new Error(`layout linear takes 1×1 kernels only, not [${torchShape}]`);
     return [out, inner];
   }
-  if (layout === 'conv2d') return [kernel[0]!, kernel[1]!, inner, out];
+  if (layout === 'conv2d' || layout === 'conv3d') return [...kernel, inner, out];
   if (layout === 'temporal-conv') return [kernel[0]!, 1, inner, out];
   return [...torchShape];
 }
