@@ -1,112 +1,131 @@
 /**
  * Image resampling with PIL's own arithmetic, bit for bit on 8-bit images: Show-1's last stage and the metrics were made
- * with it. Two passes (columns, then rows) in fixed point, the filter widened when the image shrinks
- * (Pillow `src/libImaging/Resample.c`).
- */
-import { InputError } from '../errors.js';
-
-export type PilFilter = 'bilinear' | 'bicubic';
-
-interface Kernel {
-  /** Reach to each side, in source pixels at scale 1. */
-  support: number;
-  weight(x: number): number;
-}
-
-/** Keys' cubic with a = -1/2. */
-const A = -0.5;
-const KERNELS: Record<PilFilter, Kernel> = {
-  bilinear: { support: 1, weight: x => Math.max(0, 1 - Math.abs(x)) },
-  bicubic: {
-    support: 2,
-    weight: signed => {
-      const x = Math.abs(signed);
-      if (x < 1) return ((A + 2) * x - (A + 3)) * x * x + 1;
-      return x < 2 ? (((x - 5) * x + 8) * x - 4) * A : 0;
-    },
-  },
-};
-
-/** Fraction bits of a weight: 32, less 8 for the value and 2 for overshoot. */
-const BITS = 22;
-
-interface Taps {
-  /** First source pixel of each target pixel. */
-  first: Int32Array;
-  /** Number of source pixels of each target pixel. */
-  count: Int32Array;
-  /** `width` fixed-point weights for each target pixel. */
-  weights: Int32Array;
-  width: number;
-}
-
-function taps(from: number, to: number, { support, weight }: Kernel): Taps {
-  const scale = from / to;
-  const widening = Math.max(scale, 1);
-  const reach = support * widening;
-  const width = Math.ceil(reach) * 2 + 1;
-  const result = { first: new Int32Array(to), count: new Int32Array(to), weights: new Int32Array(to * width), width };
-  for (let i = 0; i < to; i++) {
-    const centre = (i + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(centre - reach + 0.5));
-    const count = Math.min(from, Math.trunc(centre + reach + 0.5)) - first;
-    const values = Array.from({ length: count }, (_, k) => weight((k + first - centre + 0.5) * (1 / widening)));
-    const sum = values.reduce((a, b) => a + b, 0);
-    for (const [k, value] of values.entries()) {
-      const scaled = (sum !== 0 ? value * (1 / sum) : value) * 2 ** BITS;
-      result.weights[i * width + k] = Math.trunc(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-    }
-    result.first[i] = first;
-    result.count[i] = count;
-  }
-  return result;
-}
-
-/**
- * One pass over an array of [outer, from, inner] bytes -> [outer, to, inner].
+ * with it. Two passes (columns, then rows), each rounded to 8 bits, in fixed point (Pillow `src/libImaging/Resample.c`).
  * Sums stay below 2³¹, as PIL's do, so that integer arithmetic is exact.
  */
-function pass(data: Uint8Array, outer: number, from: number, to: number, inner: number, kernel: Kernel): Uint8Array {
-  if (from === to) return data;
-  const { first, count, weights, width } = taps(from, to, kernel);
-  const out = new Uint8Array(outer * to * inner);
-  for (let o = 0; o < outer; o++) {
-    for (let i = 0; i < to; i++) {
-      const start = (o * from + first[i]!) * inner;
-      const target = (o * to + i) * inner;
-      for (let c = 0; c < inner; c++) {
-        let sum = 1 << (BITS - 1);
-        for (let k = 0; k < count[i]!; k++) sum += data[start + k * inner + c]! * weights[i * width + k]!;
-        const value = sum >> BITS;
-        out[target + c] = value < 0 ? 0 : value > 255 ? 255 : value;
+import { BITS, checkResize, type PilFilter, type ResizeFrom, type Taps, tapsOf, type Window } from './pil-taps.js';
+
+export type { PilFilter };
+
+const HALF = 1 << (BITS - 1);
+
+/** Rows [rows, from, C] at `data[start…]` -> columns `left …` of the resized rows [rows, width, C]. */
+function columnPass(
+  data: Uint8Array,
+  start: number,
+  rows: number,
+  from: number,
+  C: number,
+  taps: Taps,
+  { left, width }: Window,
+  out: Uint8ClampedArray,
+): void {
+  const { first, count, fixed, width: stride } = taps;
+  let target = 0;
+  for (let y = 0; y < rows; y++) {
+    const row = start + y * from * C;
+    for (let x = left; x < left + width; x++) {
+      let at = row + first[x]! * C;
+      const weightAt = x * stride;
+      const end = weightAt + count[x]!;
+      if (C === 3) {
+        let red = HALF;
+        let green = HALF;
+        let blue = HALF;
+        for (let k = weightAt; k < end; k++, at += 3) {
+          const weight = fixed[k]!;
+          red = (red + Math.imul(data[at]!, weight)) | 0;
+          green = (green + Math.imul(data[at + 1]!, weight)) | 0;
+          blue = (blue + Math.imul(data[at + 2]!, weight)) | 0;
+        }
+        out[target] = red >> BITS; // a clamped array clips to 0 … 255
+        out[target + 1] = green >> BITS;
+        out[target + 2] = blue >> BITS;
+        target += 3;
+      } else {
+        for (let c = 0; c < C; c++) {
+          let sum = HALF;
+          for (let k = weightAt, i = at + c; k < end; k++, i += C) sum = (sum + Math.imul(data[i]!, fixed[k]!)) | 0;
+          out[target++] = sum >> BITS;
+        }
       }
     }
   }
-  return out;
+}
+
+/** Rows of `length` bytes at `data[start…]` -> rows `top …` of the resized image, at `out[target…]`. */
+function rowPass(
+  data: Uint8Array,
+  start: number,
+  length: number,
+  taps: Taps,
+  { top, height }: Window,
+  out: Uint8ClampedArray,
+  target: number,
+): void {
+  const { first, count, fixed, width: stride } = taps;
+  const sums = new Int32Array(length);
+  for (let y = top; y < top + height; y++, target += length) {
+    const n = count[y]!;
+    const row = start + first[y]! * length;
+    const weights = fixed.subarray(y * stride, y * stride + n);
+    if (n <= 4) {
+      // The usual case where an image grows: one sweep. A tap that is not there has no weight, and its row is any row.
+      const [w0, w1, w2, w3] = [0, 1, 2, 3].map(k => weights[k] ?? 0) as [number, number, number, number];
+      const [a, b, c, d] = [0, 1, 2, 3].map(k => row + Math.min(k, n - 1) * length) as [number, number, number, number];
+      for (let i = 0; i < length; i++) {
+        const sum =
+          (HALF +
+            Math.imul(data[a + i]!, w0) +
+            Math.imul(data[b + i]!, w1) +
+            Math.imul(data[c + i]!, w2) +
+            Math.imul(data[d + i]!, w3)) |
+          0;
+        out[target + i] = sum >> BITS;
+      }
+      continue;
+    }
+    sums.fill(HALF);
+    for (let k = 0; k < n; k++) {
+      const weight = weights[k]!;
+      const from = row + k * length;
+      for (let i = 0; i < length; i++) sums[i] = (sums[i]! + Math.imul(data[from + i]!, weight)) | 0;
+    }
+    for (let i = 0; i < length; i++) out[target + i] = sums[i]! >> BITS;
+  }
 }
 
 /**
  * Resizes images as `PIL.Image.resize((width, height), filter)` does.
  * @param data 8-bit values, [images, height, width, channels]
  * @param from shape of `data`; @param to size wanted
- * @returns [images, to.height, to.width, channels]
+ * @param crop compute this part of the result alone
+ * @returns [images, to.height, to.width, channels], or of the size of `crop`
  * @throws InputError when the sizes are no positive integers or do not fit the data
  */
 export function pilResize(
   data: Uint8Array,
-  from: { images: number; height: number; width: number; channels?: number },
+  from: ResizeFrom,
   to: { height: number; width: number },
   filter: PilFilter = 'bicubic',
+  crop?: Window,
 ): Uint8Array {
-  const { images, height, width, channels = 3 } = from;
-  const sizes = [images, height, width, channels, to.height, to.width];
-  if (sizes.some(n => !Number.isInteger(n) || n < 1) || data.length !== images * height * width * channels) {
-    throw new InputError(
-      `resize: ${data.length} bytes as [${images}, ${height}, ${width}, ${channels}] to ${to.width}×${to.height}: sizes must be positive integers that fit the data`,
-      { code: 'resize.shape', from, to },
-    );
+  const window = checkResize(data.length, from, to, crop);
+  const { images, height, width, channels: C = 3 } = from;
+  const rowBytes = window.width * C;
+  const out = new Uint8Array(images * window.height * rowBytes);
+  const clamped = new Uint8ClampedArray(out.buffer);
+  // As PIL, a pass that changes nothing is left out; but a part of the columns still has to be cut out.
+  const wide = width !== to.width || window.width !== width;
+  const columns = tapsOf(width, to.width, filter);
+  const rows = tapsOf(height, to.height, filter);
+  const between = wide ? new Uint8Array(height * rowBytes) : data;
+  for (let n = 0; n < images; n++) {
+    const start = n * height * width * C;
+    if (wide) {
+      columnPass(data, start, height, width, C, columns, window, new Uint8ClampedArray(between.buffer));
+    }
+    rowPass(between, wide ? 0 : start, rowBytes, rows, window, clamped, n * window.height * rowBytes);
   }
-  const kernel = KERNELS[filter];
-  const columns = pass(data, images * height, width, to.width, channels, kernel); // [N, h, W, C]
-  return pass(columns, images, height, to.height, to.width * channels, kernel); // [N, H, W, C]
+  return out;
 }

@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { pilResize } from '../../src/data/pil-resize.js';
+import { pilResizeFloat } from '../../src/data/pil-resize-float.js';
+import { uniform } from '../eval/features.js';
 
 /** Made by test/reference/pil_resize.py with Pillow. */
 const golden = JSON.parse(readFileSync(new URL('./pil-resize.json', import.meta.url), 'utf8')) as {
@@ -12,8 +15,35 @@ const golden = JSON.parse(readFileSync(new URL('./pil-resize.json', import.meta.
     input: string;
     output: string;
   }[];
+  large: {
+    filter: 'bilinear' | 'bicubic';
+    content: keyof typeof CONTENTS;
+    seed: number;
+    from: [number, number];
+    to: [number, number];
+    sha256: string;
+    float: { sha256: string; min: number; max: number };
+  }[];
 };
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
+
+const CONTENTS = {
+  noise: (u: number) => Math.floor((u + 0.5) * 256),
+  'black and white': (u: number) => (u < 0 ? 0 : 255),
+  black: () => 0,
+  white: () => 255,
+};
+const digest = (data: Uint8Array | Float32Array) =>
+  createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
+const large = golden.large.map(one => {
+  const { filter, content, from, to } = one;
+  return [`${filter}, ${content}, ${from.join('×')} to ${to.join('×')}`, one] as const;
+});
+function imageOf({ content, seed, from: [width, height] }: (typeof golden.large)[number]): Uint8Array {
+  return Uint8Array.from(uniform(seed, height, width * 3), CONTENTS[content]);
+}
 
 describe('pilResize', () => {
   it.each(golden.cases.map((one, i) => [`${i}: ${one.filter} ${one.from} to ${one.to}`, one] as const))(
@@ -23,6 +53,54 @@ describe('pilResize', () => {
       expect(Buffer.from(resized).equals(Buffer.from(bytes(output)))).toBe(true);
     },
   );
+
+  it.each(large)('equals PIL bit for bit: %s', (_, one) => {
+    const [width, height] = one.from;
+    const resized = pilResize(
+      imageOf(one),
+      { images: 1, height, width },
+      { width: one.to[0], height: one.to[1] },
+      one.filter,
+    );
+    expect(digest(resized)).toBe(one.sha256);
+  });
+
+  it.each([
+    ['an odd part', { top: 3, left: 5, height: 7, width: 4 }],
+    ['one pixel', { top: 10, left: 12, height: 1, width: 1 }],
+    ['whole rows', { top: 4, left: 0, height: 2, width: 13 }],
+    ['whole columns', { top: 0, left: 6, height: 11, width: 3 }],
+  ])('computes a part as it is in the whole: %s', (_, window) => {
+    for (const [width, height, channels] of [
+      [40, 30, 3],
+      [13, 30, 3],
+      [6, 11, 4],
+      [13, 11, 1],
+    ] as const) {
+      const to = { width: 13, height: 11 };
+      const from = { images: 2, height, width, channels };
+      const image = Uint8Array.from(uniform(width, 2 * height, width * channels), CONTENTS.noise);
+      const whole = pilResize(image, from, to);
+      const part = pilResize(image, from, to, 'bicubic', window);
+      const expected: number[] = [];
+      for (let n = 0; n < 2; n++) {
+        for (let y = window.top; y < window.top + window.height; y++) {
+          const row = (n * to.height + y) * to.width;
+          const [first, last] = [row + window.left, row + window.left + window.width];
+          expected.push(...whole.subarray(first * channels, last * channels));
+        }
+      }
+      expect([...part]).toEqual(expected);
+    }
+  });
+
+  it('names a part that is not inside', () => {
+    const from = { images: 1, height: 2, width: 2 };
+    const window = { top: 1, left: 0, height: 4, width: 1 };
+    expect(() => pilResize(new Uint8Array(12), from, { height: 4, width: 4 }, 'bicubic', window)).toThrow(
+      /a window of 1×4 at \(0, 1\) is not inside 4×4/,
+    );
+  });
 
   it('takes several images at once', () => {
     const { filter, from, to, input, output } = golden.cases[0]!;
@@ -40,5 +118,27 @@ describe('pilResize', () => {
     expect(() => pilResize(new Uint8Array(5), { images: 1, height: 2, width: 2 }, { height: 4, width: 4 })).toThrow(
       /5 bytes as \[1, 2, 2, 3\] to 4×4: sizes must be positive integers that fit the data/,
     );
+  });
+});
+
+describe('pilResizeFloat', () => {
+  it.each(large)('equals PIL in mode F bit for bit: %s', (_, one) => {
+    const [width, height] = one.from;
+    const from = { images: 1, height, width };
+    const image = imageOf(one);
+    const to = { width: one.to[0], height: one.to[1] };
+    const resized = pilResizeFloat(image, from, to, one.filter);
+    expect(resized.reduce((a, b) => Math.min(a, b))).toBe(one.float.min);
+    expect(resized.reduce((a, b) => Math.max(a, b))).toBe(one.float.max);
+    expect(digest(resized)).toBe(one.float.sha256);
+  });
+
+  it('takes several images of any channels, and floats', () => {
+    const images = Float32Array.from(uniform(1, 2 * 5, 7 * 2));
+    const from = { images: 1, height: 5, width: 7, channels: 2 };
+    const to = { width: 4, height: 9 };
+    const both = pilResizeFloat(images, { ...from, images: 2 }, to);
+    const [one, two] = [images.subarray(0, 70), images.subarray(70)].map(image => pilResizeFloat(image, from, to));
+    expect([...both]).toEqual([...one!, ...two!]);
   });
 });
