@@ -1,26 +1,29 @@
 /** `show1 convert`: model folders into other ones, tensor by tensor. */
 import type { Argv } from 'yargs';
 import type { FloatName } from '../convert/tensors.js';
+import { metrics, metricsOptions } from './convert-metrics.js';
 import { interruptSignal } from './interrupt.js';
 import { type ArgsOf, withJson } from './options.js';
 import { formatBytes, formatCount, note, print, printJson } from './output.js';
 import { withProgress } from './progress.js';
 
 export const command = 'convert';
-export const describe = 'Convert model folders: inflate a 2D UNet, change float types and shards, export a run';
+export const describe =
+  'Convert model folders: inflate a 2D UNet, change float types and shards, export a run, read evaluation networks';
 
 export function builder(yargs: Argv): Argv {
   return yargs
     .command('inflate <dir> <out>', 'Make a video UNet from an image UNet', inflateOptions, inflate)
     .command('dtype <dir> <out>', 'Change the float type or the file size of weights', dtypeOptions, dtype)
     .command('export <run> <out>', 'Write a training run as a diffusers pipeline', exportOptions, exportRun)
-    .demandCommand(1, 'convert needs a command: inflate, dtype or export');
+    .command('metrics <file> <out>', 'Make an evaluation network from a public checkpoint', metricsOptions, metrics)
+    .demandCommand(1, 'convert needs a command: inflate, dtype, export or metrics');
 }
 
 /** Runs only when no subcommand was given, which `demandCommand` has refused already. */
 export function handler(): void {}
 
-/** Options of all three. */
+/** Options of all that write model folders of ours. */
 const withOutput = <T>(yargs: Argv<T>) =>
   withJson(yargs)
     .positional('out', { type: 'string', demandOption: true, describe: 'Folder to write; complete or absent' })

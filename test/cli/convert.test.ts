@@ -2,8 +2,9 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { UNet2DConditionModel } from '../../src/models/index.js';
-import { openSafetensors } from '../../src/models/weights/safetensors.js';
+import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
 import { modelFolder, pipelineFolder, put } from '../convert/folders.js';
+import { torchCheckpoint } from '../models/metrics/checkpoints.js';
 import { PIXEL } from '../models/unet3d/configs.js';
 import { tempFolder } from '../models/weights/files.js';
 import { capture } from './capture.js';
@@ -131,9 +132,45 @@ describe('show1 convert export', () => {
   });
 });
 
+describe('show1 convert metrics', () => {
+  it('names the network, its layout and its hash, and what to know of it', async () => {
+    const tensors = torchCheckpoint('c3d', { width: 1 / 32 });
+    await writeSafetensors(
+      at('c3d.safetensors'),
+      Object.entries(tensors).map(([name, tensor]) => ({ name, ...tensor })),
+    );
+    const { code, stdout, stderr } = await convert('metrics', at('c3d.safetensors'), at('out'), '--quiet');
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/trained in PyTorch.*convert with --pool5 padded/)]);
+    expect(stdout).toMatch(
+      /out: c3d from c3d\.safetensors \(c3d-pytorch\), 22 tensors, .* KiB\n {2}sha256 of c3d\.safetensors: [0-9a-f]{64}\n$/,
+    );
+    const again = await convert(
+      ...['metrics', at('c3d.safetensors'), at('out'), '--force', '--pool5', 'padded', '--json', '--quiet'],
+    );
+    expect([again.code, again.stderr]).toEqual([0, '']);
+    expect(JSON.parse(again.stdout)).toMatchObject({ kind: 'c3d', source: { layout: 'c3d-pytorch' }, notes: [] });
+  });
+
+  it('refuses what is no checkpoint of a network', async () => {
+    await modelFolder(at('in'));
+    put(at('i3d.pt'), 'PK');
+    const wrong: [string[], RegExp][] = [
+      [[at('in')], /error: .*diffusion_pytorch_model\.safetensors is no evaluation network of a known layout/],
+      [[at('i3d.pt')], /i3d\.pt is a PyTorch pickle.*\n {2}python3 -c 'import torch/],
+      [[at('none.safetensors')], /no weights at .*none\.safetensors: no such file/],
+      [[at('in'), '--kind', 'i4d'], /--kind is "i4d"; allowed: "i3d", "c3d", "inception-v3", "clip"/],
+    ];
+    for (const [[file, ...options], message] of wrong) {
+      const { code, stdout, stderr } = await convert('metrics', file!, at('out'), ...options);
+      expect([code, stdout, existsSync(at('out'))]).toEqual([2, '', false]);
+      expect(stderr).toMatch(message);
+    }
+  });
+});
+
 describe('show1 convert', () => {
   it('needs a command that exists', async () => {
-    expect((await convert()).stderr).toMatch(/convert needs a command: inflate, dtype or export/);
+    expect((await convert()).stderr).toMatch(/convert needs a command: inflate, dtype, export or metrics/);
     expect(await convert('dtyp', 'a', 'b')).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/did you mean dtype\?/),
