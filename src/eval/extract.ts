@@ -9,7 +9,7 @@ import type { Frames, ManifestEntry } from '../data/index.js';
 import { InputError, InterruptedError, type Show1Error } from '../errors.js';
 import { readClip } from './clip-frames.js';
 import type { ClipSampling } from './clip-sampling.js';
-import { contentOf } from './content.js';
+import { type Content, contentOf } from './content.js';
 import type { FeatureStore, Features, Refusal } from './feature-store.js';
 import type { Resolution } from './resolution.js';
 import type { Rejected, VideoSet } from './sets.js';
@@ -49,8 +49,7 @@ export interface ExtractRequest {
 
 export interface MeasuredClip {
   entry: ManifestEntry;
-  /** See {@link contentOf}; also the name of its features in the store. */
-  content: string;
+  content: Content;
 }
 
 export interface Extraction {
@@ -63,7 +62,7 @@ export interface Extraction {
 
 /** Consecutive clips of the draw that go through the network together. */
 interface Unit {
-  clips: { entry: ManifestEntry; content?: string; refusal?: Refusal; pieces?: AsyncIterable<Frames> }[];
+  clips: { entry: ManifestEntry; content?: Content; refusal?: Refusal; pieces?: AsyncIterable<Frames> }[];
   /** Nothing is left to do. */
   known: boolean;
 }
@@ -80,7 +79,12 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
   const read = async (clip: Unit['clips'][number]): Promise<void> => {
     const { sampling, resolution } = request;
     try {
-      clip.pieces = await readClip(clip.entry, clip.content!, { sampling, resolution, pool, signal: stop.signal });
+      clip.pieces = await readClip(clip.entry, clip.content!.video, {
+        sampling,
+        resolution,
+        pool,
+        signal: stop.signal,
+      });
     } catch (error) {
       clip.refusal = refusalOf(error);
     }
@@ -91,12 +95,12 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
     for (const clip of clips) {
       try {
         clip.content = await contentOf(clip.entry, stop.signal);
-        clip.refusal = store.refusal(clip.content);
+        clip.refusal = store.refusal(clip.content.name);
       } catch (error) {
         clip.refusal = refusalOf(error);
       }
     }
-    const known = clips.every(({ content, refusal }) => refusal !== undefined || store.has(content!));
+    const known = clips.every(({ content, refusal }) => refusal !== undefined || store.has(content!.name));
     if (known || storedOnly) return { clips, known };
     await Promise.all(clips.filter(({ refusal }) => refusal === undefined).map(read));
     return { clips, known };
@@ -136,7 +140,7 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
       }
       for (const { entry, content, refusal } of unit.clips) {
         if (refusal) rejected.push({ id: entry.id, path: entry.path, ...refusal });
-        else if (!store.has(content!)) lacking++;
+        else if (!store.has(content!.name)) lacking++;
         else if (shard || measured.length < wanted) measured.push({ entry, content: content! });
       }
       done += unit.clips.length;
@@ -152,7 +156,7 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
     await store.flush(); // what is finished is kept
   }
   if (lacking > 0) throw notExtracted(set, lacking, wanted);
-  measured.sort((a, b) => compare(a.content, b.content) || compare(a.entry.id, b.entry.id));
+  measured.sort((a, b) => compare(a.content.video, b.content.video) || compare(a.entry.id, b.entry.id));
   return { clips: measured, rejected, computed };
 }
 
@@ -165,28 +169,30 @@ async function computeUnit(
   store: FeatureStore,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const readable = [...new Map(clips.filter(({ refusal }) => !refusal).map(clip => [clip.content!, clip])).values()];
+  const readable = [
+    ...new Map(clips.filter(({ refusal }) => !refusal).map(clip => [clip.content!.name, clip])).values(),
+  ];
   const parts = new Map<string, Features[]>();
   const iterators = readable.map(({ pieces }) => pieces![Symbol.asyncIterator]());
   for (;;) {
     checkAbort(signal);
-    const pieces: { content: string; frames: Frames }[] = [];
+    const pieces: { name: string; frames: Frames }[] = [];
     for (const [i, iterator] of iterators.entries()) {
       const { value, done } = await iterator.next();
-      if (!done) pieces.push({ content: readable[i]!.content!, frames: value });
+      if (!done) pieces.push({ name: readable[i]!.content!.name, frames: value });
     }
     if (pieces.length === 0) break;
     const frames = pieces.map(piece => piece.frames);
     while (frames.length < extractor.batch) frames.push(frames.at(-1)!);
     const results = await extractor.run(frames);
-    pieces.forEach(({ content }, i) => {
-      parts.set(content, [...(parts.get(content) ?? []), results[i]!]);
+    pieces.forEach(({ name }, i) => {
+      parts.set(name, [...(parts.get(name) ?? []), results[i]!]);
     });
   }
-  const features = new Map([...parts].map(([content, list]) => [content, joinRows(list)]));
+  const features = new Map([...parts].map(([name, list]) => [name, joinRows(list)]));
   const refusals = new Map(
     clips.flatMap(({ content, refusal }) =>
-      content !== undefined && refusal && LASTING.includes(refusal.reason) ? [[content, refusal] as const] : [],
+      content && refusal && LASTING.includes(refusal.reason) ? [[content.name, refusal] as const] : [],
     ),
   );
   await store.add(features, refusals);
@@ -216,7 +222,7 @@ function refusalOf(error: unknown): Refusal {
   return { reason, message };
 }
 
-function checkAbort(signal: AbortSignal | undefined): void {
+export function checkAbort(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new InterruptedError('interrupted; finished features are kept. The same command goes on from here.', {
     code: 'eval.interrupted',

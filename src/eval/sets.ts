@@ -9,6 +9,7 @@ import { describeCounts, type ManifestEntry, type Skip } from '../data/index.js'
 import { mapLimit } from '../data/limit.js';
 import { listSource } from '../data/manifest.js';
 import { InputError } from '../errors.js';
+import { captionsOf, type PromptsFile, withPrompts } from './captions.js';
 import { readSampleFolder, SAMPLES_FILE } from './sample-folder.js';
 
 /** A video that could not be measured. */
@@ -29,6 +30,8 @@ export interface VideoSet {
   /** What was found unusable without opening it. */
   rejected: Rejected[];
   notes: string[];
+  /** The file that gave the captions. */
+  prompts?: PromptsFile;
 }
 
 export interface SetOptions {
@@ -36,6 +39,10 @@ export interface SetOptions {
   split?: string;
   /** Of the order in which videos are taken. */
   seed?: number;
+  /** Videos without a caption cannot be measured. */
+  captions?: boolean;
+  /** A file with prompts in place of captions. */
+  prompts?: string;
 }
 
 /**
@@ -45,8 +52,17 @@ export interface SetOptions {
 export async function openSet(source: string, options: SetOptions = {}): Promise<VideoSet> {
   const { root, split, seed = 0 } = options;
   const listed = await list(source, { root, split });
-  const { entries, notes } = withoutTwins(listed.entries);
+  const { entries: found, notes } = withoutTwins(listed.entries);
   const rejected = listed.skips.map(({ path, reason, detail }) => ({ id: path, path, reason, message: detail }));
+  const prompts =
+    options.prompts !== undefined && found.length > 0 ? await withPrompts(found, options.prompts) : undefined;
+  const captioned = prompts?.entries ?? found;
+  const isUsable = (entry: ManifestEntry) => !options.captions || captionsOf(entry).length > 0;
+  const entries = captioned.filter(isUsable);
+  for (const { id, path } of captioned.filter(entry => !isUsable(entry))) {
+    const message = `${path}: no caption beside it or in a mapping file; give --prompts FILE`;
+    rejected.push({ id, path, reason: 'no caption', message });
+  }
   if (entries.length === 0) {
     const counts: Record<string, number> = {};
     for (const { reason } of rejected) counts[reason] = (counts[reason] ?? 0) + 1;
@@ -68,6 +84,7 @@ export async function openSet(source: string, options: SetOptions = {}): Promise
     entries: drawOrder(entries, seed),
     rejected,
     notes: [...listed.notes, ...notes],
+    prompts: prompts?.file,
   };
 }
 

@@ -43,7 +43,7 @@ async function run(cache: string, changes: Partial<ExtractRequest> & { batch?: n
       ...changes,
     });
     const rows = new Map<string, number[]>();
-    for (const { entry, content } of result.clips) rows.set(entry.id, [...(await store.read(content)).values]);
+    for (const { entry, content } of result.clips) rows.set(entry.id, [...(await store.read(content.name)).values]);
     return { ...result, state, rows, folder: store.folder };
   } finally {
     store.close();

@@ -4,12 +4,16 @@ import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Writes, syncs and renames `file`. */
-export async function writeJson(file: string, value: unknown): Promise<void> {
+export const writeJson = (file: string, value: unknown): Promise<void> =>
+  writeText(file, `${JSON.stringify(value, null, 1)}\n`);
+
+/** {@link writeJson} for any text. */
+export async function writeText(file: string, text: string): Promise<void> {
   const temporary = `${file}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     const handle = await open(temporary, 'wx');
     try {
-      await handle.writeFile(`${JSON.stringify(value, null, 1)}\n`);
+      await handle.writeFile(text);
       await handle.sync();
     } finally {
       await handle.close();
