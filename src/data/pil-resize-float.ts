@@ -2,9 +2,17 @@
  * PIL's resampling of images in mode `F`, bit for bit: sums in float64, each pass stored as float32, nothing rounded to
  * 8 bits or clipped (Pillow `src/libImaging/Resample.c`). Clean-FID resizes each channel so (Parmar et al. 2022).
  */
-import { checkResize, type PilFilter, type ResizeFrom, type Taps, tapsOf } from './pil-taps.js';
+import {
+  checkResize,
+  type PilFilter,
+  type PilResizeOptions,
+  type ResizeFrom,
+  rowsFirst,
+  type Taps,
+  tapsOf,
+} from './pil-taps.js';
 
-/** Rows [rows, from, C] at `data[start…]` -> [rows, to, C]. */
+/** Rows [rows, from, C] at `data[start…]` -> [rows, to, C] at `out[target…]`. */
 function columnPass(
   data: Uint8Array | Float32Array,
   start: number,
@@ -14,17 +22,18 @@ function columnPass(
   C: number,
   { first, count, weights, width: stride }: Taps,
   out: Float32Array,
+  target: number,
 ): void {
-  let target = 0;
+  let at = target;
   for (let y = 0; y < rows; y++) {
     const row = start + y * from * C;
     for (let x = 0; x < to; x++) {
-      const at = row + first[x]! * C;
+      const source = row + first[x]! * C;
       const end = x * stride + count[x]!;
       for (let c = 0; c < C; c++) {
         let sum = 0;
-        for (let k = x * stride, i = at + c; k < end; k++, i += C) sum += data[i]! * weights[k]!;
-        out[target++] = sum;
+        for (let k = x * stride, i = source + c; k < end; k++, i += C) sum += data[i]! * weights[k]!;
+        out[at++] = sum;
       }
     }
   }
@@ -64,16 +73,25 @@ export function pilResizeFloat(
   from: ResizeFrom,
   to: { height: number; width: number },
   filter: PilFilter = 'bicubic',
+  options: Omit<PilResizeOptions, 'crop'> = {},
 ): Float32Array {
-  checkResize(data.length, from, to, undefined);
+  checkResize(data.length, from, to, {});
   const { images, height, width, channels: C = 3 } = from;
   const columns = tapsOf(width, to.width, filter);
   const rows = tapsOf(height, to.height, filter);
-  const between = new Float32Array(height * to.width * C);
-  const out = new Float32Array(images * to.height * to.width * C);
+  const size = to.height * to.width * C;
+  const out = new Float32Array(images * size);
+  const rowsBefore = rowsFirst(from, to, options);
+  const between = new Float32Array(rowsBefore ? to.height * width * C : height * to.width * C);
   for (let n = 0; n < images; n++) {
-    columnPass(data, n * height * width * C, height, width, to.width, C, columns, between);
-    rowPass(between, 0, to.width * C, to.height, rows, out, n * to.height * to.width * C);
+    const start = n * height * width * C;
+    if (rowsBefore) {
+      rowPass(data, start, width * C, to.height, rows, between, 0);
+      columnPass(between, 0, to.height, width, to.width, C, columns, out, n * size);
+    } else {
+      columnPass(data, start, height, width, to.width, C, columns, between, 0);
+      rowPass(between, 0, to.width * C, to.height, rows, out, n * size);
+    }
   }
   return out;
 }

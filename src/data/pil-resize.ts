@@ -1,15 +1,25 @@
 /**
  * Image resampling with PIL's own arithmetic, bit for bit on 8-bit images: Show-1's last stage and the metrics were made
- * with it. Two passes (columns, then rows), each rounded to 8 bits, in fixed point (Pillow `src/libImaging/Resample.c`).
+ * with it. Two passes (columns and rows), each rounded to 8 bits, in fixed point (Pillow `src/libImaging/Resample.c`).
  * Sums stay below 2³¹, as PIL's do, so that integer arithmetic is exact.
  */
-import { BITS, checkResize, type PilFilter, type ResizeFrom, type Taps, tapsOf, type Window } from './pil-taps.js';
+import {
+  BITS,
+  checkResize,
+  type PilFilter,
+  type PilResizeOptions,
+  type ResizeFrom,
+  rowsFirst,
+  type Taps,
+  tapsOf,
+  type Window,
+} from './pil-taps.js';
 
 export type { PilFilter };
 
 const HALF = 1 << (BITS - 1);
 
-/** Rows [rows, from, C] at `data[start…]` -> columns `left …` of the resized rows [rows, width, C]. */
+/** Rows [rows, from, C] at `data[start…]` -> columns `left …` of the resized rows [rows, width, C], at `out[target…]`. */
 function columnPass(
   data: Uint8Array,
   start: number,
@@ -19,9 +29,10 @@ function columnPass(
   taps: Taps,
   { left, width }: Window,
   out: Uint8ClampedArray,
+  target: number,
 ): void {
   const { first, count, fixed, width: stride } = taps;
-  let target = 0;
+  let to = target;
   for (let y = 0; y < rows; y++) {
     const row = start + y * from * C;
     for (let x = left; x < left + width; x++) {
@@ -38,15 +49,15 @@ function columnPass(
           green = (green + Math.imul(data[at + 1]!, weight)) | 0;
           blue = (blue + Math.imul(data[at + 2]!, weight)) | 0;
         }
-        out[target] = red >> BITS; // a clamped array clips to 0 … 255
-        out[target + 1] = green >> BITS;
-        out[target + 2] = blue >> BITS;
-        target += 3;
+        out[to] = red >> BITS; // a clamped array clips to 0 … 255
+        out[to + 1] = green >> BITS;
+        out[to + 2] = blue >> BITS;
+        to += 3;
       } else {
         for (let c = 0; c < C; c++) {
           let sum = HALF;
           for (let k = weightAt, i = at + c; k < end; k++, i += C) sum = (sum + Math.imul(data[i]!, fixed[k]!)) | 0;
-          out[target++] = sum >> BITS;
+          out[to++] = sum >> BITS;
         }
       }
     }
@@ -99,8 +110,7 @@ function rowPass(
  * Resizes images as `PIL.Image.resize((width, height), filter)` does.
  * @param data 8-bit values, [images, height, width, channels]
  * @param from shape of `data`; @param to size wanted
- * @param crop compute this part of the result alone
- * @returns [images, to.height, to.width, channels], or of the size of `crop`
+ * @returns [images, to.height, to.width, channels], or of the size of `options.crop`
  * @throws InputError when the sizes are no positive integers or do not fit the data
  */
 export function pilResize(
@@ -108,24 +118,26 @@ export function pilResize(
   from: ResizeFrom,
   to: { height: number; width: number },
   filter: PilFilter = 'bicubic',
-  crop?: Window,
+  options: PilResizeOptions = {},
 ): Uint8Array {
-  const window = checkResize(data.length, from, to, crop);
+  const window = checkResize(data.length, from, to, options);
   const { images, height, width, channels: C = 3 } = from;
-  const rowBytes = window.width * C;
-  const out = new Uint8Array(images * window.height * rowBytes);
-  const clamped = new Uint8ClampedArray(out.buffer);
-  // As PIL, a pass that changes nothing is left out; but a part of the columns still has to be cut out.
-  const wide = width !== to.width || window.width !== width;
   const columns = tapsOf(width, to.width, filter);
   const rows = tapsOf(height, to.height, filter);
-  const between = wide ? new Uint8Array(height * rowBytes) : data;
+  const size = window.height * window.width * C;
+  const out = new Uint8ClampedArray(images * size);
+  const rowsBefore = rowsFirst(from, to, options);
+  const between = new Uint8ClampedArray(rowsBefore ? window.height * width * C : height * window.width * C);
+  const betweenBytes = new Uint8Array(between.buffer);
   for (let n = 0; n < images; n++) {
     const start = n * height * width * C;
-    if (wide) {
-      columnPass(data, start, height, width, C, columns, window, new Uint8ClampedArray(between.buffer));
+    if (rowsBefore) {
+      rowPass(data, start, width * C, rows, window, between, 0);
+      columnPass(betweenBytes, 0, window.height, width, C, columns, window, out, n * size);
+    } else {
+      columnPass(data, start, height, width, C, columns, window, between, 0);
+      rowPass(betweenBytes, 0, window.width * C, rows, window, out, n * size);
     }
-    rowPass(between, wide ? 0 : start, rowBytes, rows, window, clamped, n * window.height * rowBytes);
   }
-  return out;
+  return new Uint8Array(out.buffer);
 }

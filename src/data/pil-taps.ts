@@ -98,13 +98,29 @@ export interface Window {
   width: number;
 }
 
-/** @throws InputError when sizes are no positive integers, do not fit the data, or the window is not inside `to` */
-export function checkResize(
-  length: number,
-  from: ResizeFrom,
-  to: { height: number; width: number },
-  window: Window | undefined,
-): Window {
+export interface PilResizeOptions {
+  /**
+   * Pillow's major version, of which the order of the two passes depends where the height shrinks and the width does not, or
+   * far less (a tall image into a square): from 13 on rows come first there, before it columns always do. Default 13.
+   */
+  pillow?: 12 | 13;
+  /** Compute this part of the result alone. */
+  crop?: Window;
+}
+
+interface Size {
+  height: number;
+  width: number;
+}
+
+/** Whether Pillow runs the pass over rows first (`ImagingResampleInner`). */
+export function rowsFirst(from: Size, to: Size, { pillow = 13 }: PilResizeOptions): boolean {
+  const shrinks = from.height - to.height;
+  return pillow >= 13 && shrinks > 0 && shrinks > 2 * (from.width - to.width);
+}
+
+/** @throws InputError when sizes are no positive integers, do not fit the data, or the part is not inside `to` */
+export function checkResize(length: number, from: ResizeFrom, to: Size, { crop }: PilResizeOptions): Window {
   const { images, height, width, channels = 3 } = from;
   const sizes = [images, height, width, channels, to.height, to.width];
   if (sizes.some(n => !Number.isInteger(n) || n < 1) || length !== images * height * width * channels) {
@@ -113,14 +129,14 @@ export function checkResize(
       { code: 'resize.shape', from, to },
     );
   }
-  if (!window) return { top: 0, left: 0, ...to };
-  const { top, left } = window;
-  const fits = [top, left, window.height, window.width].every(n => Number.isInteger(n) && n >= 0);
-  if (!fits || !(window.height * window.width) || top + window.height > to.height || left + window.width > to.width) {
+  if (!crop) return { top: 0, left: 0, ...to };
+  const { top, left } = crop;
+  const fits = [top, left, crop.height - 1, crop.width - 1].every(n => Number.isInteger(n) && n >= 0);
+  if (!fits || top + crop.height > to.height || left + crop.width > to.width) {
     throw new InputError(
-      `resize: a window of ${window.width}×${window.height} at (${left}, ${top}) is not inside ${to.width}×${to.height}`,
-      { code: 'resize.window', window, to },
+      `resize: a part of ${crop.width}×${crop.height} at (${left}, ${top}) is not inside ${to.width}×${to.height}`,
+      { code: 'resize.crop', crop, to },
     );
   }
-  return window;
+  return crop;
 }

@@ -18,4 +18,4 @@ export { temporalConv } from './ops/temporal-conv.js';
 export { foldKey, randomNormal, randomUniform, rngKey, rngKeyWords } from './random.js';
 export { type Tensor, type TypedArray, tf, type Variable } from './tf.js';
 export { planned } from './trace.js';
-export { type FloatFormat, upload } from './upload.js';
+export { type FloatFormat, upload, uploadBytes } from './upload.js';

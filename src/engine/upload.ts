@@ -24,3 +24,17 @@ export function upload(bytes: Uint8Array, format: FloatFormat, shape: number[]):
   }
   return backend.createOutputTensor({ id, shape, dtype: DType.float32 });
 }
+
+/**
+ * A float32 tensor of 8-bit values, 0 … 255, copied at once and widened by TensorFlow. Not inside a compiled function.
+ * @throws Error when the bytes are not those of `shape`
+ */
+export function uploadBytes(bytes: Uint8Array, shape: number[]): Tensor {
+  const backend = nativeBackend();
+  const { binding } = backend;
+  const narrow = binding.createTensorFromBytes(shape, DType.uint8, bytes);
+  const attrs = [typeAttr('SrcT', DType.uint8), typeAttr('DstT', DType.float32), boolAttr('Truncate', false)];
+  const { id } = binding.executeOp('Cast', attrs, [narrow], 1)[0]!;
+  binding.deleteTensor(narrow);
+  return backend.createOutputTensor({ id, shape, dtype: DType.float32 });
+}

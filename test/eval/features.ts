@@ -3,12 +3,14 @@
 /** [n, d] in [-1/2, 1/2), multiples of 2^-32. */
 export function uniform(seed: number, n: number, d: number): Float64Array {
   const offset = Math.imul(seed, 0x9e3779b9);
-  return Float64Array.from({ length: n * d }, (_, i) => {
+  const values = new Float64Array(n * d);
+  for (let i = 0; i < values.length; i++) {
     let x = (i + offset) | 0;
     x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
     x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-    return ((x ^ (x >>> 16)) >>> 0) / 2 ** 32 - 0.5;
-  });
+    values[i] = ((x ^ (x >>> 16)) >>> 0) / 2 ** 32 - 0.5;
+  }
+  return values;
 }
 
 /** Rows, decades, mean, stretch, dead features. */
