@@ -76,6 +76,7 @@ interface Recipe {
   fps: number;
   colours: Colour[];
   shapes: Shape[];
+  radius?: [number, number];
 }
 
 const CLIP_SEED = 17;
@@ -109,7 +110,7 @@ async function scoreMotion(dir: string, reference: Path, recipe: Recipe): Promis
     return {
       follows: matchPath(measurePath(video), reference).follows,
       colour: measureVideo(video).colour === wanted.colour,
-      shape: measureShape(video, recipe.shapes) === wanted.shape,
+      shape: measureShape(video, recipe.shapes, recipe.radius) === wanted.shape,
     };
   });
   const share = (right: (one: (typeof checks)[0]) => boolean) => checks.filter(right).length / checks.length;

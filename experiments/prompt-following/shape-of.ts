@@ -16,12 +16,17 @@ const COVERS = 0.6;
 
 /**
  * @param among shapes that it may be
+ * @param radius of the dataset's shapes, where it is not the default
  * @returns undefined where nothing stands out
  */
-export function measureShape(video: Frames, among: readonly Shape[]): Shape | undefined {
+export function measureShape(
+  video: Frames,
+  among: readonly Shape[],
+  radius?: readonly [number, number],
+): Shape | undefined {
   const portrait = portraitOf(video);
   if (!portrait) return undefined;
-  const nearest = galleryOf(video, among)
+  const nearest = galleryOf(video, among, radius)
     .map(known => ({ shape: known.shape, distance: squaredDistance(known.portrait, portrait) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, VOTES);
@@ -32,14 +37,14 @@ export function measureShape(video: Frames, among: readonly Shape[]): Shape | un
 const galleries = new Map<string, { shape: Shape; portrait: Float64Array }[]>();
 
 /** Portraits of rendered clips in frames of the video's size. */
-function galleryOf({ width, height, frames }: Frames, among: readonly Shape[]) {
-  const key = `${width} ${height} ${frames} ${among}`;
+function galleryOf({ width, height, frames }: Frames, among: readonly Shape[], radius?: readonly [number, number]) {
+  const key = `${width} ${height} ${frames} ${among} ${radius}`;
   let gallery = galleries.get(key);
   if (!gallery) {
     gallery = among.flatMap(shape =>
       Array.from({ length: CLIPS }, (_, i) => {
         const combination = { colour: COLOUR_NAMES[i % 4]!, shape, direction: DIRECTION_NAMES[(i >> 2) % 4]! };
-        const clip = renderClip(describeClip(combination, { width, height, frames }, 77, i));
+        const clip = renderClip(describeClip(combination, { width, height, frames, radius }, 77, i));
         return { shape, portrait: portraitOf(clip)! };
       }),
     );

@@ -52,6 +52,11 @@ function shapesOptions(yargs: Argv) {
       default: 'left,right,up,down',
       describe: 'Also: loop, zigzag (a motion for show1 finetune to learn)',
     })
+    .option('radius', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Half the size of the shapes as a share of the frame: LEAST,MOST; default 0.13,0.22',
+    })
     .option('workers', { type: 'number', describe: 'ffmpeg processes at a time; default: cores' })
     .option('force', { type: 'boolean', default: false, describe: 'Replace train/ and heldout/ of another dataset' })
     .example('$0 data shapes data/shapes --clips 640', 'the dataset of the quickstart');
@@ -69,6 +74,18 @@ function parseSize(text: string): { width: number; height: number } {
   return { width: Number(match[1]), height: Number(match[2] ?? match[1]) };
 }
 
+/** "0.2,0.26". */
+function parseRadius(text: string): [number, number] {
+  const numbers = text.split(',').map(Number);
+  if (numbers.length !== 2 || numbers.some(Number.isNaN)) {
+    throw new InputError(`--radius is "${text}"; allowed: LEAST,MOST as shares of the frame, e.g. 0.2,0.26`, {
+      code: 'cli.invalid-value',
+      name: 'radius',
+    });
+  }
+  return [numbers[0]!, numbers[1]!];
+}
+
 const names = (text: string): string[] =>
   text
     .split(',')
@@ -82,6 +99,7 @@ async function shapes(args: ArgsOf<typeof shapesOptions>): Promise<void> {
     writeShapes(args.out, {
       ...{ clips, seed, frames, fps, workers, force, ...parseSize(args.size), holdOut: args['hold-out'] },
       ...{ colours: names(args.colours), shapes: names(args.shapes), directions: names(args.directions), onProgress },
+      radius: args.radius === undefined ? undefined : parseRadius(args.radius),
     }),
   );
   const { folder, train, heldout, recipe, reused } = dataset;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Config, Stage } from '../config/schema.js';
 import { DDPMScheduler } from '../diffusion/index.js';
 import { InputError } from '../errors.js';
-import { findModel, pretrainedRoot } from '../infer/model-folder.js';
+import { findModel, pretrainedRoots } from '../infer/model-folder.js';
 import { recipeOf } from '../infer/recipe.js';
 import { textFolders } from '../models/text/folders.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
@@ -86,7 +86,7 @@ const isFolder = (dir: string) => statSync(dir, { throwIfNoEntry: false })?.isDi
 
 /** The folder of each part that there is. @throws InputError when one that the run names is not there */
 function partFolders(unet: string, root: string, { model }: Config, wantsText: boolean): Map<PartName, string> {
-  const roots = [root, ...(model.pretrained ? [pretrainedRoot(model.pretrained)] : [])];
+  const roots = [root, ...pretrainedRoots(model.pretrained)];
   const inRoots = (part: string) => roots.map(dir => path.join(dir, part)).find(isFolder);
   const text = wantsText ? textFolders(roots, model.textEncoder) : undefined;
   const found: Record<PartName, string | undefined> = {

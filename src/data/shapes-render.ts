@@ -29,17 +29,24 @@ export interface ShapeClip extends Combination, ClipSize, ShapePath {
   };
 }
 
-/** Half extents as a share of the frame's shorter side. */
-const RADIUS = [0.13, 0.22] as const;
+/** Half extents as a share of the frame's shorter side: the usual ones, and those that leave every path its room. */
+export const RADIUS = [0.13, 0.22] as const;
+export const RADIUS_LIMITS = [0.05, 0.27] as const;
 
 /**
  * Chooses size, place, speed and background of a clip.
+ * @param size `radius`: least and most half extent as a share of the shorter side (default `RADIUS`)
  * @param index number of the clip: a clip is a pure function of (seed, index, combination, size)
  */
-export function describeClip(combination: Combination, size: ClipSize, seed: number, index: number): ShapeClip {
+export function describeClip(
+  combination: Combination,
+  { width, height, frames, radius: radii = RADIUS }: ClipSize & { radius?: readonly [number, number] },
+  seed: number,
+  index: number,
+): ShapeClip {
   const random = randomStream(seed, PURPOSE.shapes, index);
-  const { width, height } = size;
-  const radius = random.between(...RADIUS) * Math.min(width, height);
+  const size = { width, height, frames };
+  const radius = random.between(...radii) * Math.min(width, height);
   const path = describePath(combination.direction, size, radius, random);
 
   return {

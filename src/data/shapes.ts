@@ -5,7 +5,7 @@ import { InputError } from '../errors.js';
 import { encode } from './ffmpeg.js';
 import { mapLimit } from './limit.js';
 import { PURPOSE, permutation } from './random.js';
-import { type ClipSize, describeClip, renderClip } from './shapes-render.js';
+import { type ClipSize, describeClip, RADIUS_LIMITS, renderClip } from './shapes-render.js';
 import { splitCombinations } from './shapes-split.js';
 import {
   COLOUR_NAMES,
@@ -41,6 +41,8 @@ export interface ShapesOptions {
   shapes?: readonly string[];
   /** Default left, right, up, down; also loop, zigzag. */
   directions?: readonly string[];
+  /** Least and most half extent of a shape as a share of the shorter side; default 0.13 to 0.22. */
+  radius?: readonly [number, number];
   /** ffmpeg children at a time; default: cores. */
   workers?: number;
   /** Replace another dataset in the folder. */
@@ -57,6 +59,8 @@ export interface ShapesRecipe extends ClipSize {
   colours: Colour[];
   shapes: Shape[];
   directions: Motion[];
+  /** Only where it is not the default. */
+  radius?: [number, number];
 }
 
 export interface ShapesDataset {
@@ -106,7 +110,20 @@ function makeRecipe(options: ShapesOptions): ShapesRecipe {
   const shapes = checkNames('shape', options.shapes ?? SHAPES.slice(0, 2), SHAPES);
   const directions = checkNames('direction', options.directions ?? DIRECTION_NAMES, MOTION_NAMES);
   const split = splitCombinations(combinations(colours, shapes, directions), options.holdOut, seed);
-  return { clips, seed, width, height, frames, fps, holdOut: split.heldout.length, colours, shapes, directions };
+  const holdOut = split.heldout.length;
+  const recipe = { clips, seed, width, height, frames, fps, holdOut, colours, shapes, directions };
+  return options.radius ? { ...recipe, radius: checkRadius(options.radius) } : recipe;
+}
+
+function checkRadius([least, most]: readonly [number, number]): [number, number] {
+  const [low, high] = RADIUS_LIMITS;
+  if (!(least >= low && least <= most && most <= high)) {
+    throw new InputError(
+      `shapes: radius must be two shares of the frame's shorter side, least and most, from ${low} to ${high}, got ${least},${most}`,
+      { code: 'shapes.option', name: 'radius', value: [least, most] },
+    );
+  }
+  return [least, most];
 }
 
 interface PlannedClip {
@@ -211,7 +228,7 @@ export async function writeShapes(out: string, options: ShapesOptions): Promise<
     plan,
     options.workers ?? availableParallelism(),
     async ({ index, part, combination, name }) => {
-      const clip = describeClip(combination, { width, height, frames }, recipe.seed, index);
+      const clip = describeClip(combination, recipe, recipe.seed, index);
       await encode(join(folder, part, name), renderClip(clip), { fps, crf: CRF });
       options.onProgress?.(++done, plan.length);
       const { radius, travel, background } = clip;

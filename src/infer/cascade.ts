@@ -98,7 +98,7 @@ export class Show1Pipeline {
     const users: TextUser[] = [];
     let shape = options.input;
     for (const [stage, model] of folder.stages) {
-      const settings = stageSettings(stage, model, shape, options);
+      const settings = stageSettings(stage, model, shape, options, deltas.get(stage)?.guidance);
       const width = await inspectStage(stage, model, settings, shape);
       const label = deltas.has(stage) ? `${model.label}, with ${deltas.get(stage)!.file}` : model.label;
       plan.push({ stage, label, settings });

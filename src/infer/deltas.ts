@@ -15,6 +15,8 @@ export interface StageDelta {
   bytes: number;
   /** Time of the file's last change, ms. */
   modified: number;
+  /** Guidance scale that it was looked at with while it was trained. */
+  guidance?: number;
 }
 
 /**
@@ -76,7 +78,8 @@ export async function readDeltas(
         );
       }
       const { size, mtimeMs } = statSync(file);
-      found.set(stage, { file, scale: deltaScale, bytes: size, modified: mtimeMs });
+      const guidance = about.guidance === undefined ? undefined : Number(about.guidance);
+      found.set(stage, { file, scale: deltaScale, bytes: size, modified: mtimeMs, guidance });
     } finally {
       delta.reader.close();
     }

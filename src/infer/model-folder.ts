@@ -24,6 +24,22 @@ export interface ModelFolder {
 export const pretrainedRoot = (dir: string): string =>
   existsSync(path.join(dir, 'state.json')) ? path.resolve(dir, '..', '..') : dir;
 
+/**
+ * That folder, and those that it was itself trained from, nearest first: a part (text encoder, autoencoder) that a run does not hold is
+ * in one of them. Empty for a run that starts from nothing.
+ */
+export function pretrainedRoots(dir: string | undefined): string[] {
+  const roots: string[] = [];
+  for (let next = dir; next !== undefined; ) {
+    const root = pretrainedRoot(next);
+    if (roots.includes(root)) break;
+    roots.push(root);
+    const config = path.join(root, 'config.yaml');
+    next = existsSync(config) ? loadConfig(config).config.model.pretrained : undefined;
+  }
+  return roots;
+}
+
 /** @throws InputError naming what was looked for when `dir` is none of these */
 export async function findModel(dir: string, weights: 'ema' | 'raw'): Promise<ModelFolder> {
   if (!existsSync(dir)) throw new InputError(`${dir}: there is no such folder`, { code: 'infer.no-model', dir });

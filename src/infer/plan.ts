@@ -15,7 +15,7 @@ import { AutoencoderKL, VideoCodec } from '../models/vae/index.js';
 import { type JsonObject, readModelConfig } from '../models/weights/pretrained.js';
 import { findCascade } from './cascade-folder.js';
 import { Denoiser, type StepSize } from './denoise.js';
-import { pretrainedRoot } from './model-folder.js';
+import { pretrainedRoots } from './model-folder.js';
 import { openScheduler } from './pipeline-parts.js';
 import { STAGES, type StageName } from './stage-names.js';
 import { textWidth } from './stage-runner.js';
@@ -198,10 +198,7 @@ export async function planFolders({ models, batch = 1, ...options }: FolderPlanO
     const { frames, height, width } = settings;
     input = settings;
     const { config, root } = model;
-    const text = textFolders(
-      [root, ...(config?.model.pretrained ? [pretrainedRoot(config.model.pretrained)] : []), ...roots],
-      config?.model.textEncoder,
-    );
+    const text = textFolders([root, ...pretrainedRoots(config?.model.pretrained), ...roots], config?.model.textEncoder);
     const json = readModelConfig(text.encoder);
     encoders.set(JSON.stringify(json), json);
     const tokens = config?.model.maxTextLength ?? 77;

@@ -1,4 +1,4 @@
-/** How each stage samples: the released pipeline's constants, a run's own config, and what the user asks for, in this order. */
+/** How each stage samples: the released pipeline's constants, a run's own config, its delta, and what the user asks for, in this order. */
 import { InputError } from '../errors.js';
 import type { ModelFolder } from './model-folder.js';
 import type { Recipe } from './recipe.js';
@@ -69,6 +69,7 @@ export function forStage<V>(value: PerStage<V> | undefined, stage: StageName): V
 
 /**
  * @param input what the stage before (or the user's video) gives; none for base
+ * @param deltaGuidance guidance scale of the fine-tuning whose delta is put over the model
  * @throws InputError for values out of range, naming the option
  */
 export function stageSettings(
@@ -76,12 +77,13 @@ export function stageSettings(
   { recipe }: Pick<ModelFolder, 'recipe'>,
   input: VideoShape | undefined,
   overrides: StageOverrides,
+  deltaGuidance?: number,
 ): StageSettings {
   const released = RELEASED[stage];
   const sampler = recipe?.sampler;
   const common = {
     steps: forStage(overrides.steps, stage) ?? sampler?.steps ?? released.steps,
-    guidance: forStage(overrides.guidance, stage) ?? sampler?.guidanceScale ?? released.guidance,
+    guidance: forStage(overrides.guidance, stage) ?? deltaGuidance ?? sampler?.guidanceScale ?? released.guidance,
     negative: overrides.negative ?? (recipe ? '' : released.negative),
     sampler: forStage(overrides.sampler, stage) ?? sampler?.scheduler,
   };

@@ -11,7 +11,7 @@ import { type TextFolders, type TextLocation, textFolders } from '../models/text
 import { TextConditioner } from '../models/text/index.js';
 import { inspectTextEncoder, textFamily } from '../models/text/open-encoder.js';
 import { readModelConfig } from '../models/weights/pretrained.js';
-import { type ModelFolder, pretrainedRoot } from './model-folder.js';
+import { type ModelFolder, pretrainedRoots } from './model-folder.js';
 
 /** A network that takes text, and the prompts it will be asked about. */
 export interface TextUser {
@@ -68,7 +68,7 @@ function assign(users: readonly TextUser[]): Encoder[] {
   const encoders = new Map<string, Encoder>();
   for (const user of users) {
     const { config, recipe, root } = user.folder;
-    const own = [root, ...(config?.model.pretrained ? [pretrainedRoot(config.model.pretrained)] : [])];
+    const own = [root, ...pretrainedRoots(config?.model.pretrained)];
     const isLatent = (one: TextUser) => one.name === 'sr2';
     const others = users.filter(one => isLatent(one) === isLatent(user)).map(({ folder }) => folder.root);
     const folders = findFolders(user.name, [...new Set([...own, ...others])], config?.model.textEncoder);

@@ -44,7 +44,8 @@ export async function save(
     await unet.savePretrained(path.join(dir, 'unet'));
     if (optimizer.options.ema) await optimizer.withAverage(() => unet.savePretrained(path.join(dir, 'ema')));
     if (base) {
-      const about = { stage: config.stage, base, step: String(step), note: config.note ?? '' };
+      const guidance = String(config.validate.sampler.guidanceScale);
+      const about = { stage: config.stage, base, step: String(step), note: config.note ?? '', guidance };
       await optimizer.withAverage(() => writeDelta(path.join(dir, DELTA_FILE), unet, trainable, about));
     }
     const entries: TensorEntry[] = optimizer.slots.flatMap(slot =>

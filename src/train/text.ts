@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/schema.js';
-import { pretrainedRoot } from '../infer/model-folder.js';
+import { pretrainedRoots } from '../infer/model-folder.js';
 import {
   createTinyTextEncoder,
   TextConditioner,
@@ -25,7 +25,7 @@ export async function findText(
     await createTinyTextEncoder(run, [...captions, ''], { ...tiny, maxLength: model.maxTextLength });
     print(`made a tiny text encoder of width ${tiny.dModel} in ${run}`);
   }
-  const roots = [run, ...(model.pretrained ? [pretrainedRoot(model.pretrained)] : [])];
+  const roots = [run, ...pretrainedRoots(model.pretrained)];
   return textFolders(roots, location);
 }
 

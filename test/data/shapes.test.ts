@@ -105,6 +105,24 @@ describe('a clip', () => {
       expect(clips.filter(clip => clip.background.kind === kind).length).toBeGreaterThan(90);
   });
 
+  it('has the size that is asked for, and keeps its path in view', () => {
+    const radius = [0.2, 0.27] as const;
+    const directions = [...Object.keys(DIRECTIONS), 'loop', 'zigzag'] as Motion[];
+    for (let i = 0; i < 120; i++) {
+      const combination = { ...ALL[0]!, direction: directions[i % directions.length]! };
+      const clip = describeClip(combination, { ...SIZE, radius }, 11, i);
+      expect(clip.radius).toBeGreaterThanOrEqual(0.2 * 16);
+      expect(clip.radius).toBeLessThanOrEqual(0.27 * 16);
+      for (let f = 0; f < 8; f++) {
+        const { x, y } = centreAt(clip, f / 7);
+        for (const place of [x, y]) {
+          expect(place).toBeGreaterThanOrEqual(clip.radius - 1e-9);
+          expect(place).toBeLessThanOrEqual(16 - clip.radius + 1e-9);
+        }
+      }
+    }
+  });
+
   it('follows from seed and index', () => {
     expect(renderClip(describeClip(ALL[5]!, SIZE, 11, 5))).toEqual(renderClip(clips[5]!));
     expect(describeClip(ALL[5]!, SIZE, 12, 5)).not.toEqual(clips[5]);
@@ -243,6 +261,8 @@ describe('a dataset', () => {
     [{ clips: 4, colours: ['red', 'pink'] }, /unknown colour "pink"; there are red, green/],
     [{ clips: 4, shapes: ['circle', 'circle'] }, /repeated shape "circle"/],
     [{ clips: 4, directions: [] }, /at least one direction is needed, of left/],
+    [{ clips: 4, radius: [0.2, 0.1] as const }, /radius must be two shares .* from 0.05 to 0.27, got 0.2,0.1/],
+    [{ clips: 4, radius: [0.2, 0.3] as const }, /radius must be .*, got 0.2,0.3/],
   ])('%o is refused', async (options, message) => {
     expect((await failure(() => writeShapes(at('none'), options))).message).toMatch(message);
     expect(existsSync(at('none'))).toBe(false);

@@ -24,8 +24,11 @@ const finetune = (out: string, ...extra: string[]) => {
   const args = ['finetune', '--mode', 'motion', ...given, '--out', at(out), ...extra];
   return capture(extra.includes('--mode') ? args.filter((_, i) => i !== 1 && i !== 2) : args);
 };
-const motion = (out: string, ...extra: string[]) =>
-  finetune(out, '--video', clip, '--prompt', PROMPT, '--steps', '4', '--prior', '2', '--json', ...extra);
+const motion = (out: string, ...extra: string[]) => {
+  const defaults = { '--steps': '4', '--prior': '2' };
+  const rest = Object.entries(defaults).flatMap(entry => (extra.includes(entry[0]) ? [] : entry));
+  return finetune(out, '--video', clip, '--prompt', PROMPT, '--json', ...rest, ...extra);
+};
 const sample = (out: string, ...extra: string[]) =>
   capture(['sample', '--prompt', PROMPT, '--out', at(out), '--steps', '2', '--quiet', ...extra]);
 const delta = (run: string, step = 4) => at(run, 'checkpoints', `step-${step}`, 'delta.safetensors');
@@ -33,7 +36,7 @@ const delta = (run: string, step = 4) => at(run, 'checkpoints', `step-${step}`, 
 beforeAll(async () => {
   root = await tinyData();
   const prompts = ['a red square moves to the left', 'a blue circle moves up'];
-  const validate = { prompts, sampler: { steps: 2, guidanceScale: 1, scheduler: 'ddim' } };
+  const validate = { prompts, sampler: { steps: 2, guidanceScale: 3, scheduler: 'ddim' } };
   await train(tinyConfig(root, 'base', { validate, train: { steps: 2, batchSize: 2 } }), { print: () => {} });
   const rows = await readFile(at('shapes', 'train', 'metadata.jsonl'), 'utf8');
   clip = at('shapes', 'train', (JSON.parse(rows.split('\n')[0]!) as { path: string }).path);
@@ -70,7 +73,7 @@ describe('finetune --mode motion', () => {
     const unet = await UNet3DConditionModel.fromPretrained(at('base', 'checkpoints', 'step-2', 'ema'));
     const { names } = JSON.parse(await readFile(at('tuned', 'trainable.json'), 'utf8')) as { names: string[] };
     expect([...opened.reader.names()].sort()).toEqual([...names].sort());
-    expect(opened.about).toMatchObject({ stage: 'base', step: '4', note: `motion: ${PROMPT}` });
+    expect(opened.about).toMatchObject({ stage: 'base', step: '4', note: `motion: ${PROMPT}`, guidance: '1.5' });
     expect(await applyDelta(unet, opened)).toBe(names.length);
     const tuned = openSafetensors(at('tuned', 'checkpoints', 'step-4', 'ema'));
     for (const [name, { data }] of Object.entries(unet.stateDict())) expect(data, name).toEqual(tuned.readSync(name));
@@ -85,7 +88,8 @@ describe('finetune --mode motion', () => {
     const video = async (dir: string) => (await filesOf(at(dir))).get('00-a-red-square-moves-in-a-loop.gif');
     expect(await video('by-delta')).toEqual(await video('by-run'));
 
-    await sample('plain', '--model', at('base'));
+    // Guidance is the delta's, a quarter of what the base's goes beyond 1.
+    await sample('plain', '--model', at('base'), '--guidance', '1.5');
     await sample('scale-0', '--model', at('base'), '--delta', delta('tuned'), '--delta-scale', '0');
     expect(await video('scale-0')).toEqual(await video('plain'));
     expect(await video('plain')).not.toEqual(await video('by-run'));
@@ -103,6 +107,12 @@ describe('finetune --mode motion', () => {
     expect((await motion('halved', ...set, '--resume')).code).toBe(0);
     const weights = (run: string) => readFile(delta(run));
     expect(await weights('halved')).toEqual(await weights('whole'));
+  });
+
+  it('starts from a fine-tuning too: the text encoder is the first base’s', async () => {
+    const { code, stderr } = await motion('second', '--base', at('tuned'), '--prior', '0', '--steps', '1');
+    expect(code, stderr).toBe(0);
+    expect((await sample('by-second', '--model', at('second'))).code).toBe(0);
   });
 
   it('takes prompts from files beside the clips, and a clip shorter than the base’s videos faster', async () => {

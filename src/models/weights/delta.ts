@@ -21,6 +21,8 @@ export interface DeltaAbout {
   step: string;
   /** How it was trained, e.g. "motion", and the prompt: for people. */
   note: string;
+  /** Guidance scale of the samples while it was trained: what sampling with it starts from. */
+  guidance?: string;
 }
 
 export interface Delta {
@@ -69,9 +71,9 @@ export async function writeDelta(
 /** @throws InputError `delta.format`, or as opening any safetensors */
 export function openDelta(file: string): Delta {
   const reader = openSafetensors(file);
-  const { show1, stage, base, step, note } = reader.metadata;
+  const { show1, stage, base, step, note, guidance } = reader.metadata;
   if (show1 === FORMAT && stage && base) {
-    return { file, reader, about: { stage, base, step: step ?? '', note: note ?? '' } };
+    return { file, reader, about: { stage, base, step: step ?? '', note: note ?? '', guidance } };
   }
   reader.close();
   throw new InputError(

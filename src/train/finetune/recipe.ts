@@ -14,6 +14,8 @@ import type { CaptionedClip, FinetuneRequest, Mode } from './request.js';
 /** Share of the steps that show single frames (pictures, or those of prior videos), and how many in place of a clip. */
 const FRAME_SHARE = 0.4;
 const FRAMES_PER_CLIP = 4;
+/** The part of the base's guidance beyond 1 that remains for a motion: one divided by this. */
+const MOTION_GUIDANCE = 4;
 /** Held-out losses, and times that samples are drawn, in one run. */
 const HELD_OUT_TIMES = 10;
 const SAMPLE_TIMES = 3;
@@ -104,7 +106,7 @@ export async function finetuneConfig(
     validate: {
       everySteps: stage === 'base' && prompts.length === 0 ? 0 : every(SAMPLE_TIMES),
       prompts,
-      sampler: folder.recipe?.sampler,
+      sampler: samplerOf(mode, folder),
       heldOutEverySteps: every(HELD_OUT_TIMES),
       heldOutTimesteps: trained?.validate.heldOutTimesteps,
     },
@@ -117,6 +119,16 @@ function timestepsOf(mode: Mode, trained: Config | undefined) {
   if (!trained) return undefined;
   const { min, max, ...sampling } = trained.diffusion.timesteps;
   return mode === 'motion' ? { min, max } : { min, max, ...sampling };
+}
+
+/**
+ * What a few clips teach is in the prediction with the prompt and in the one without it, so the difference that guidance exaggerates is
+ * mostly what the base made of the prompt: a full scale then draws the old motion beside the new one (experiments/motion).
+ */
+function samplerOf(mode: Mode, { recipe }: ModelFolder) {
+  if (!recipe || mode !== 'motion') return recipe?.sampler;
+  const { guidanceScale, ...sampler } = recipe.sampler;
+  return { ...sampler, guidanceScale: guidanceScale <= 1 ? guidanceScale : 1 + (guidanceScale - 1) / MOTION_GUIDANCE };
 }
 
 /** An encoder that lies outside the base's folder must be named again; a run's own is found in the folder. */
