@@ -6,7 +6,9 @@ import { convertMetrics } from '../../src/convert/metrics.js';
 import { tf } from '../../src/engine/index.js';
 import { CLIPModel } from '../../src/models/clip/index.js';
 import { C3D, openMetricNetwork } from '../../src/models/metrics/index.js';
+import { clipConfig, clipEntries, matchClip } from '../../src/models/metrics/layouts/clip.js';
 import { openSafetensors, writeSafetensors } from '../../src/models/weights/safetensors.js';
+import { memorySource } from '../../src/models/weights/source.js';
 import { type ConvNetKind, renamed, type Tensors, torchCheckpoint } from '../models/metrics/checkpoints.js';
 import { tempFolder, thrown } from '../models/weights/files.js';
 
@@ -403,6 +405,52 @@ describe('a checkpoint of CLIP', () => {
     expect([network.features, network.source?.layout]).toEqual([6, layout]);
     expect(embeds(network.model as CLIPModel)).toEqual(expected);
     network.dispose();
+  });
+
+  it.each([
+    ['ViT-B/32', {}],
+    ['ViT-B/16', { vision_config: { patch_size: 16 } }],
+    [
+      'ViT-L/14',
+      {
+        text_config: { hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12 },
+        vision_config: {
+          ...{ hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24 },
+          ...{ num_attention_heads: 16, patch_size: 14 },
+        },
+        projection_dim: 768,
+      },
+    ],
+  ])('tells the config of %s by the shapes', (_, sizes) => {
+    const model = new CLIPModel({ model_type: 'clip', ...sizes });
+    const shapes = [...model.parameters()].map(([name, { torchShape }]) => [
+      name,
+      { shape: torchShape, data: new Float32Array(0) },
+    ]);
+    const source = memorySource(openai(Object.fromEntries(shapes)));
+    const match = matchClip(source.names())!;
+    expect(match.unexpected).toEqual([]);
+    const found = new CLIPModel(clipConfig(source, match, 'quick_gelu'));
+    expect(found.config).toEqual(model.config);
+    expect(
+      clipEntries(source, match)
+        .map(({ name, shape }) => `${name} ${shape}`)
+        .sort(),
+    ).toEqual([...model.parameters()].map(([name, { torchShape }]) => `${name} ${torchShape}`).sort());
+  });
+
+  it('is opened as it is from a folder of transformers', async () => {
+    const { weights, embeds, expected } = await tinyClip();
+    mkdirSync(at('clip'));
+    await write('clip/model.safetensors', weights);
+    writeFileSync(at('clip', 'config.json'), JSON.stringify(JSON_CONFIG));
+    const network = await openMetricNetwork(at('clip'), 'clip');
+    expect([network.source, network.features]).toEqual([undefined, 6]);
+    expect(embeds(network.model as CLIPModel)).toEqual(expected);
+    network.dispose();
+    expect((await thrown(() => openMetricNetwork(at('clip'), 'i3d'))).message).toMatch(
+      /clip holds clip, where i3d is needed/,
+    );
   });
 
   it('takes a config and a tokenizer that lie beside it, and the activation that was asked for', async () => {
