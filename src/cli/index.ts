@@ -20,6 +20,7 @@ const COMMANDS: Record<string, () => Promise<any>> = {
   train: () => import('./train.js'),
   finetune: () => import('./finetune.js'),
   sample: () => import('./sample.js'),
+  eval: () => import('./eval.js'),
   convert: () => import('./convert.js'),
   verify: () => import('./verify.js'),
   bench: () => import('./bench.js'),

@@ -235,6 +235,7 @@ function checkValidation(
       `validate.everySteps is ${validate.everySteps} but validate.prompts is empty; list prompts, or set everySteps to 0`,
     );
   }
+  checkMetrics(validate.metrics, data.frames, conflict);
   const { source, fraction } = data.heldOut;
   if (source && fraction > 0) conflict(['data', 'heldOut'], 'data.heldOut has both source and fraction; keep one');
   if (validate.heldOutEverySteps > 0) {
@@ -278,5 +279,21 @@ function checkValidation(
       ['validate', 'sampler', 'steps'],
       `validate.sampler.steps is ${validate.sampler.steps}; allowed: at most the ${total} timesteps of the scheduler`,
     );
+  }
+}
+
+/** What the networks of `validate.metrics` ask of the clips. */
+function checkMetrics(metrics: Config['validate']['metrics'], frames: number, conflict: Report): void {
+  if (!metrics) return;
+  const path = ['validate', 'metrics'];
+  const { fvd, fidVid, is, clipsim } = metrics;
+  if (!fvd && !fidVid && !is && !clipsim) {
+    conflict(path, 'validate.metrics names no metric; give fvd, fidVid, is or clipsim, each with its weights');
+  }
+  if (fvd && frames < 10) {
+    conflict([...path, 'fvd'], `validate.metrics.fvd needs clips of 10 frames or more, data.frames is ${frames}`);
+  }
+  if (is && frames !== 16) {
+    conflict([...path, 'is'], `validate.metrics.is needs clips of 16 frames, data.frames is ${frames}`);
   }
 }

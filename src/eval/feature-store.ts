@@ -27,7 +27,7 @@ export interface Refusal {
 export interface FeatureStoreOptions {
   /** Features in memory before they are written (default 64) … */
   maxWaiting?: number;
-  /** … or seconds (default 2): what a kill may lose. */
+  /** … or seconds (default 0.5): what a kill may lose, besides the clips in the network. */
   maxSeconds?: number;
   /** Files of this process before they are joined (default 32). */
   maxFiles?: number;
@@ -103,7 +103,7 @@ export class FeatureStore {
   ): Promise<void> {
     for (const [name, values] of features) if (!this.has(name)) this.waiting.set(name, values);
     for (const [name, refusal] of refusals) if (!this.refusal(name)) this.waitingRefusals.set(name, refusal);
-    const { maxWaiting = 64, maxSeconds = 2 } = this.options;
+    const { maxWaiting = 64, maxSeconds = 0.5 } = this.options;
     const late = performance.now() - this.flushedAt >= 1e3 * maxSeconds;
     if (this.waiting.size + this.waitingRefusals.size >= maxWaiting || late) await this.flush();
   }

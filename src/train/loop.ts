@@ -27,6 +27,7 @@ import { createStage } from './stages/index.js';
 import { baseOf, restore, save } from './state.js';
 import { chooseTrained, recordTrained } from './trained.js';
 import { ValidationSampler } from './validation.js';
+import { checkVideoMetrics, VideoMetrics } from './video-metrics.js';
 import { Watchdog } from './watchdog.js';
 
 export interface TrainOptions {
@@ -58,6 +59,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 
   // ---- run folder -------------------------------------------------------------------------------------------------
   const found = await findRun(run, resume);
+  await checkVideoMetrics(config, print);
   await mkdir(run, { recursive: true });
   const writeConfig = () => writeFile(path.join(run, 'config.yaml'), stringifyConfig(config));
   if (!found) await writeConfig(); // a run that goes on keeps its own until this one has proved to fit
@@ -113,6 +115,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
   });
   const heldOut = new HeldOutLoss({ config, data, stage, text, latents: models.latents });
   const validation = new ValidationSampler({ ...models, config, data });
+  const videoMetrics = new VideoMetrics({ ...models, config, data });
 
   // ---- one step, compiled -----------------------------------------------------------------------------------------
   const { precision, compile: enabled } = config;
@@ -230,6 +233,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
       }
       if (validation.due(done, ends))
         await optimizer.withAverage(() => validation.sample(run, done, logger, print, signal));
+      if (videoMetrics.due(done, ends))
+        await optimizer.withAverage(() => videoMetrics.measure(done, logger, print, signal));
       if (done === ends || saves.due(done)) await saveNow(done);
       await new Promise(resolve => setImmediate(resolve)); // Ctrl-C is heard even when every clip comes from memory
       if (signal?.aborted && done < ends) {
@@ -247,6 +252,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
     await loader.close();
     await heldOut.dispose();
     await validation.dispose();
+    await videoMetrics.dispose();
     gradients.dispose();
     optimizer.dispose();
     text.dispose();

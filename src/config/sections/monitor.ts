@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox';
-import { flag, int, list, num, oneOf, section } from '../fields.js';
+import { flag, int, list, num, oneOf, optionalSection, section, text } from '../fields.js';
 
 /** When training writes its state. */
 export const checkpointSection = section('Saving the state of training.', {
@@ -21,6 +21,8 @@ export const logSection = section('Reporting on training.', {
   tensorboard: flag('Write TensorBoard events into the run folder.', true),
   histogramsEverySteps: int('Steps between weight and gradient histograms; 0 is off.', 500),
 });
+
+const CONVERTED = (network: string) => `Folder of the ${network} network that \`show1 convert metrics\` wrote.`;
 
 /** Samples and the held-out loss during training. */
 export const validateSection = section(
@@ -46,6 +48,28 @@ export const validateSection = section(
       'Timesteps at which it is measured.',
       Type.Integer({ minimum: 0 }),
       [100, 300, 500, 700, 900],
+    ),
+    metrics: optionalSection(
+      'Figures of drawn videos, logged as `metrics/fvd` …; with the few samples of a validation they compare steps of one run, not ' +
+        'models: docs/evaluation.md. Clips are those held out (training clips where none are), captions theirs.',
+      {
+        everySteps: int('Steps between measurements; the last step is measured too.', 1000, { minimum: 1 }),
+        samples: int('Videos drawn for each measurement.', 16, { minimum: 2, maximum: 100_000 }),
+        fvd: optionalSection('Fréchet video distance to the clips; needs `data.frames` from 10.', {
+          weights: text(CONVERTED('I3D')),
+          preprocess: oneOf('How frames become its input.', ['stylegan-v', 'videogpt'], 'stylegan-v'),
+        }),
+        fidVid: optionalSection('Fréchet inception distance of the frames.', {
+          weights: text(CONVERTED('Inception')),
+          preprocess: oneOf('How frames become its input.', ['clean', 'legacy-pytorch'], 'clean'),
+        }),
+        is: optionalSection('Video Inception score; needs `data.frames: 16`.', {
+          weights: text(CONVERTED('C3D')),
+        }),
+        clipsim: optionalSection('CLIPSIM and the consistency of frames.', {
+          weights: text('Folder of a CLIP model with its tokenizer.'),
+        }),
+      },
     ),
   },
 );
