@@ -67,7 +67,7 @@ export async function convertMetrics(
   options: ConvertMetricsOptions = {},
 ): Promise<ConvertMetricsResult> {
   const path = weightFile(file);
-  checkOutput(out, dirname(path) === dirname(out) ? path : file, options);
+  checkOutput(out, file, options);
   const reader = openSafetensors(path);
   try {
     const { kind, layout, config, entries, notes, files } = plan(reader, path, options);

@@ -97,8 +97,12 @@ function shapeOf(
   return transposed ? [...shape].reverse() : shape;
 }
 
+/** Widths whose heads are not 64 wide: open_clip's ViT-H/14, g/14 and bigG/14, which have 16 of them. */
+const WIDE_HEADS: Record<number, number> = { 1280: 80, 1408: 88, 1664: 104 };
+const HEAD_WIDTH = 64;
+
 /**
- * The config that the shapes tell; heads are 64 wide in every published CLIP.
+ * The config that the shapes tell; they do not tell the number of heads, which follows from the width.
  * @throws InputError when a tensor that tells a size is missing
  */
 export function clipConfig(source: WeightSource, { tensors }: ClipMatch, activation: ClipMetricActivation): JsonObject {
@@ -120,7 +124,7 @@ export function clipConfig(source: WeightSource, { tensors }: ClipMatch, activat
       hidden_size: width,
       intermediate_size: shape(first)[0]!,
       num_hidden_layers: layers.length,
-      num_attention_heads: Math.max(1, Math.round(width / 64)),
+      num_attention_heads: Math.max(1, Math.round(width / ((tower === 'vision' && WIDE_HEADS[width]) || HEAD_WIDTH))),
       hidden_act: activation,
     };
   };
