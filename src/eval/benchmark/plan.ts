@@ -47,7 +47,7 @@ export interface PlanOptions {
   captions?: 'all' | 'one';
   /** ucf101: `sentences` (default), `class-names`, or a JSON file of sentences by class. */
   prompts?: string;
-  /** ucf101: part of the dataset that the real videos are from (default train). */
+  /** ucf101: part of the dataset that the real videos are from (default train; all where there are no lists). */
   split?: string;
   /** Generate only the first so many videos. */
   limit?: number;
@@ -128,10 +128,10 @@ async function planMsrVtt(
 
 /** IS: 10,000 videos, classes in turn. FVD: the first 2,048 of them. */
 async function planUcf101(
-  { data, root, seed, prompts = 'sentences', split = 'train' }: PlanOptions,
+  { data, root, seed, prompts = 'sentences', split: wanted }: PlanOptions,
   metrics: MetricName[],
 ): Promise<BenchmarkPlan> {
-  const manifest = await openManifest(data, { root, split });
+  const { manifest, split } = await openUcf101(data, root, wanted);
   if (manifest.kind !== 'ucf101') throw notThe('UCF-101', data, manifest.kind);
   const classes = [...new Set(manifest.entries.map(({ id }) => id.split('/').at(-2)!))].sort();
   const list = prompts === 'class-names' ? undefined : readPromptList(prompts);
@@ -156,6 +156,18 @@ async function planUcf101(
   });
   const record = list ? { list: list.name, version: list.version, sha256: list.sha256 } : { list: 'class-names' };
   return { videos, metrics, resolution: 'none', split, prompts: { ...record, classes: classes.length } };
+}
+
+/** The training part by default; every clip where the official lists are not there. */
+async function openUcf101(data: string, root: string | undefined, wanted: string | undefined) {
+  const split = wanted ?? 'train';
+  try {
+    return { manifest: await openManifest(data, { root, split }), split };
+  } catch (error) {
+    const hasNoLists = error instanceof InputError && error.code === 'manifest.split' && wanted === undefined;
+    if (!hasNoLists) throw error;
+    return { manifest: await openManifest(data, { root, split: 'all' }), split: 'all' };
+  }
 }
 
 const notThe = (name: string, data: string, kind: string): InputError =>
