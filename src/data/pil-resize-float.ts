@@ -30,6 +30,22 @@ function columnPass(
     for (let x = 0; x < to; x++) {
       const source = row + first[x]! * C;
       const end = x * stride + count[x]!;
+      if (C === 3) {
+        let red = 0;
+        let green = 0;
+        let blue = 0;
+        for (let k = x * stride, i = source; k < end; k++, i += 3) {
+          const weight = weights[k]!;
+          red += data[i]! * weight;
+          green += data[i + 1]! * weight;
+          blue += data[i + 2]! * weight;
+        }
+        out[at] = red;
+        out[at + 1] = green;
+        out[at + 2] = blue;
+        at += 3;
+        continue;
+      }
       for (let c = 0; c < C; c++) {
         let sum = 0;
         for (let k = x * stride, i = source + c; k < end; k++, i += C) sum += data[i]! * weights[k]!;
