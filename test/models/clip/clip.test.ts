@@ -249,6 +249,18 @@ describe('CLIPModel', () => {
     model.dispose();
   });
 
+  it('sees the same patches whether or not they leave a rest of the image', async () => {
+    const odd = randomModel(); // 2x2 patches of 3 in 7x7: the last row and column are not seen
+    const even = new CLIPModel({ ...TINY, vision_config: { ...TINY.vision_config, image_size: 6 } });
+    await even.loadStateDict(memorySource(odd.stateDict()));
+    tf.tidy(() => {
+      const cut = pixels.slice([0, 0, 0, 0], [2, 6, 6, 3]);
+      expect(worst(even.encodeImage(cut).arraySync(), odd.encodeImage(pixels).arraySync())).toBeLessThan(1e-5);
+    });
+    odd.dispose();
+    even.dispose();
+  });
+
   it.each([[[2, 6, 7, 3]], [[2, 3, 7, 7]], [[7, 7, 3]]])('refuses images of shape %o', shape => {
     const model = randomModel();
     const before = tf.memory().numTensors;
