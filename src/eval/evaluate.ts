@@ -90,10 +90,19 @@ async function withFeatures<T>(
   refuseFew(request, settings, available);
 
   const network = await openMetricNetwork(request.weights, definition.network);
+  /** Rows that there will be, where that is known before anything is computed. */
+  const expected = definition.sides.flatMap(side => {
+    const { frames } = settings.sides[side]!.sampling;
+    const perVideo = definition.takesClips ? 1 : frames;
+    return definition.frechet && perVideo !== 'all'
+      ? [{ side, rows: available(side) * perVideo, features: network.features }]
+      : [];
+  });
   const stores: FeatureStore[] = [];
   let mean: C3dMean | undefined;
   let extractor: OpenExtractor | undefined;
   try {
+    refuseFew(request, settings, available, expected);
     if (definition.network === 'c3d') mean = await c3dMeanOf(request.weights);
     const sides = new Map<Side, Measured>();
     for (const [side, set] of sets) {

@@ -125,7 +125,9 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
       if (!shard && measured.length + lacking >= wanted) break;
       if (!isOurs(number)) continue;
       next = Math.max(next, number);
-      for (; next < last && ahead.length < depth; next++) {
+      const needed = Math.ceil((wanted - measured.length - lacking) / batch);
+      const end = shard ? last : Math.min(last, number + needed);
+      for (; next < end && ahead.length < depth; next++) {
         if (!isOurs(next)) continue;
         const looking = look(next);
         looking.catch(() => undefined); // it is thrown below, when its turn comes

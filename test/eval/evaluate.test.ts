@@ -70,7 +70,9 @@ describe('FVD', () => {
     const shared = request({ metric: 'fvd', ...few, samples: undefined, cache: fresh() });
     const whole = { ...shared, cache: fresh() };
     const all = await evaluate(whole);
+    const { numTensors } = tf.memory();
     expect(await evaluate(whole)).toEqual(all);
+    expect(tf.memory().numTensors).toBe(numTensors);
     for (const index of [1, 0]) {
       const part = await evaluateShard(shared, { index, count: 2 });
       expect(part).toMatchObject({ shard: `${index + 1}/2` });
@@ -148,6 +150,10 @@ describe('too few videos', () => {
     expect(few).toContain('there are 8 real and 8 generated');
     expect(few).toContain('a covariance of 32 features needs more rows than that; real has 16 (8 videos of 2 frames)');
     expect(protocol.allowFew).toBe(true);
+    const cache = fresh();
+    const ample = { metric: 'fid-vid', allowFew: false, frames: 1, samples: undefined, cache } as const;
+    expect((await failure(() => evaluate(request(ample)))).message).toContain('there are 24 real and 8 generated');
+    await expect(readdir(cache)).rejects.toThrow('ENOENT');
     expect(details.rows).toEqual({ real: 16, generated: 16 });
   });
 });

@@ -17,7 +17,7 @@ import type { Shard } from '../extract.js';
 import { compareFields } from '../protocol.js';
 import type { PlannedVideo } from './plan.js';
 
-export interface GenerateRequest extends CascadeOptions {
+export interface GenerateRequest extends Omit<CascadeOptions, 'input' | 'deltas' | 'deltaScale'> {
   out: string;
   videos: readonly PlannedVideo[];
   /** What the videos follow from besides the model; a folder with others is refused. */

@@ -13,9 +13,7 @@ import { type BenchmarkPlan, type PlanOptions, planBenchmark } from './plan.js';
 
 export { BENCHMARKS, type BenchmarkName, METRICS_OF } from './plan.js';
 
-export interface BenchmarkRequest
-  extends PlanOptions,
-    Omit<GenerateRequest, 'seed' | 'prompts' | 'videos' | 'record' | 'input'> {
+export interface BenchmarkRequest extends PlanOptions, Omit<GenerateRequest, 'videos' | 'record'> {
   /** Folders of the networks that the metrics need. */
   networks: Partial<Record<NetworkKind, string>>;
   /** How the clips of both sets are cut; defaults as for single metrics, resolution as the set is used. */
