@@ -88,6 +88,7 @@ async function withFeatures<T>(
   const available = (side: Side) =>
     Math.min(settings.sides[side]!.samples ?? Number.POSITIVE_INFINITY, sets.get(side)!.entries.length);
   refuseFew(request, settings, available);
+  if (request.metric === 'is') checkParts(request, available('generated'));
 
   const network = await openMetricNetwork(request.weights, definition.network);
   /** Rows that there will be, where that is known before anything is computed. */
@@ -141,6 +142,15 @@ async function withFeatures<T>(
     extractor?.dispose();
     network.dispose();
   }
+}
+
+/** Before the work rather than after it. */
+function checkParts({ splits = 10, repeats = 1 }: EvaluateRequest, videos: number): void {
+  if (videos >= splits * repeats) return;
+  throw new InputError(
+    `--splits is ${splits} and --repeats ${repeats}, which ${videos} videos cannot be cut into; ask for fewer`,
+    { code: 'eval.option', option: 'splits', value: splits },
+  );
 }
 
 /**

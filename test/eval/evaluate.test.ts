@@ -166,6 +166,7 @@ describe('IS and FID-vid', () => {
     expect(one.value).toBeLessThan(6);
     expect(two.value).not.toBe(one.value);
     expect(two.protocol.options).toEqual({ splits: 2, repeats: 1, mean: 'channels' });
+    expect((await failure(() => evaluate(request({ metric: 'is' })))).message).toContain('--splits is 10');
     expect(await failure(() => evaluate(request({ metric: 'is', real })))).toMatchObject({ code: 'eval.option' });
   });
   it('take all frames, or some spread over the video', async () => {
