@@ -169,7 +169,6 @@ describe('a checkpoint of a convolutional network', () => {
           inUnit(unit => `blocks.${unit.replace(/^\w+/, name => blocks[name]!)}`),
         ),
     ],
-    ['stylegan-inception', 'inception-v3', t => aside(renamed(t, inUnit(graphName)), ['output.weight'])],
   ])('%s: %s', async (layout, kind, rename) => {
     const tensors = torchCheckpoint(kind, TINY[kind]);
     const plain = await converted(await write('plain.safetensors', tensors), kind);
@@ -181,6 +180,24 @@ describe('a checkpoint of a convolutional network', () => {
     expect(network.sha256).toBe(sha256(at('other.safetensors.out', 'model.safetensors')));
     expect(network.features).toBe('features' in TINY[kind] ? 64 : (TINY[kind] as { num_classes: number }).num_classes);
     expect(network.model.configJson()).toMatchObject(TINY[kind]);
+  });
+
+  it('stylegan-inception: the names of the graph, and of its batch norm without scale', async () => {
+    const tensors = renamed(torchCheckpoint('inception-v3', TINY['inception-v3']), name =>
+      name.endsWith('.bn.weight') ? null : name,
+    );
+    const plain = await converted(await write('plain.safetensors', tensors), 'inception-v3');
+    const roles: Record<string, string> = { running_mean: 'mean', running_var: 'var', bias: 'beta' };
+    const graph = renamed(tensors, name =>
+      inUnit(graphName)(name)
+        .replace('.conv.weight', '.weight')
+        .replace(/\.bn\.(\w+)$/, (_, role: string) => `.${roles[role]}`),
+    );
+    expect(Object.keys(graph)).toContain('layers.mixed_9.tower_1_mixed_conv_1.var');
+    const file = await write('graph.safetensors', aside(graph, ['output.weight', 'output.bias']));
+    const { result, weights } = await converted(file, 'inception-v3');
+    expect([result.source.layout, result.notes]).toEqual(['stylegan-inception', []]);
+    expect(digests(weights)).toEqual(digests(plain.weights));
   });
 
   it('folds the batch norm, and takes 1 for the scale that TensorFlow does not train', async () => {

@@ -16,7 +16,10 @@ const row = (prefix: string, ours: string, names: readonly string[]): [string, s
 const CHAIN = ['conv', 'conv_1', 'conv_2', 'conv_3', 'conv_4'];
 const chain = (tower: string, length: number) => CHAIN.slice(0, length).map(name => `${tower}.${name}`);
 
-/** Units of a mixed block in the TensorFlow graph's own names, as the TorchScript file of StyleGAN and clean-fid has them. */
+/**
+ * Units of a mixed block in the TensorFlow graph's own names, as the TorchScript file of StyleGAN and clean-fid has them (told
+ * by a published converter of it: `<unit>.weight`, `.beta`, `.mean`, `.var`).
+ */
 const TOWERS: Record<'A' | 'B' | 'C' | 'D' | 'E', Record<string, string>> = {
   A: Object.fromEntries([
     ['conv', 'branch1x1'],
