@@ -9,6 +9,8 @@ describe('layout', () => {
     expect(tfShape('linear', [7, 3])).toEqual([7, 3]);
     expect(tfShape('linear', [7, 3, 1, 1])).toEqual([7, 3]);
     expect(tfShape('conv2d', [7, 3, 5, 4])).toEqual([5, 4, 3, 7]);
+    expect(tfShape('linear', [7, 3, 1, 1, 1])).toEqual([7, 3]);
+    expect(tfShape('conv3d', [7, 3, 5, 4, 2])).toEqual([5, 4, 2, 3, 7]);
     expect(tfShape('temporal-conv', [7, 3, 5, 1, 1])).toEqual([5, 1, 3, 7]);
     expect(tfShape('plain', [2, 3, 4])).toEqual([2, 3, 4]);
   });
@@ -16,6 +18,7 @@ describe('layout', () => {
   it('refuses shapes that the layout cannot have', () => {
     expect(() => tfShape('linear', [7, 3, 3, 3])).toThrow('1×1');
     expect(() => tfShape('conv2d', [7, 3])).toThrow('rank 4');
+    expect(() => tfShape('conv3d', [7, 3, 3, 3])).toThrow('rank 5');
     expect(() => tfShape('temporal-conv', [7, 3, 3, 1])).toThrow('rank 5');
   });
 
@@ -36,6 +39,7 @@ describe('layout', () => {
 
   it.each<[Layout, number[]]>([
     ['conv2d', [70, 5, 3, 2]],
+    ['conv3d', [7, 5, 3, 2, 4]],
     ['temporal-conv', [33, 40, 3, 1, 1]],
     ['linear', [6, 4, 1, 1]],
     ['plain', [3, 4]],
