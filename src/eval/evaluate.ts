@@ -17,7 +17,7 @@ import { type EvaluateRequest, readRequest, type Settings } from './request.js';
 import type { Side } from './set-options.js';
 import { openSet, type VideoSet } from './sets.js';
 import { FeatureStatistics } from './statistics.js';
-import { embedTexts, openTokenizer } from './text-features.js';
+import { embedTexts, type OpenTokenizer, openTokenizer } from './text-features.js';
 
 /** Raise it when features of the same settings come out differently. */
 const FEATURES_VERSION = 1;
@@ -35,6 +35,8 @@ interface Work {
   network: MetricNetwork;
   /** is: what was subtracted from the frames. */
   mean?: C3dMean;
+  /** clipsim */
+  tokenizer?: OpenTokenizer;
   sides: Map<Side, Measured>;
 }
 
@@ -101,10 +103,12 @@ async function withFeatures<T>(
   });
   const stores: FeatureStore[] = [];
   let mean: C3dMean | undefined;
+  let tokenizer: OpenTokenizer | undefined;
   let extractor: OpenExtractor | undefined;
   try {
     refuseFew(request, settings, available, expected);
     if (definition.network === 'c3d') mean = await c3dMeanOf(request.weights);
+    if (definition.network === 'clip') tokenizer = await openTokenizer(request.weights);
     const sides = new Map<Side, Measured>();
     for (const [side, set] of sets) {
       const { sampling, resolution, samples } = settings.sides[side]!;
@@ -136,7 +140,7 @@ async function withFeatures<T>(
       print(`${side}: features of ${clips.length} videos, ${computed} of them new${out}`);
       sides.set(side, { set, extraction, store });
     }
-    return await use({ request, settings, network, mean, sides });
+    return await use({ request, settings, network, mean, tokenizer, sides });
   } finally {
     for (const store of stores) store.close();
     extractor?.dispose();
@@ -242,7 +246,7 @@ interface Figure {
 }
 
 async function figureOf(work: Work, statistics: Map<Side, FeatureStatistics>): Promise<Figure> {
-  const { request, settings, network, mean, sides } = work;
+  const { request, settings, network, mean, tokenizer, sides } = work;
   const generated = sides.get('generated')!;
   switch (request.metric) {
     case 'fvd':
@@ -255,7 +259,7 @@ async function figureOf(work: Work, statistics: Map<Side, FeatureStatistics>): P
     case 'is':
       return inceptionFigure(request, settings, network, mean!, generated);
     case 'clipsim':
-      return clipsimFigure(request, settings, network, generated);
+      return clipsimFigure(request, settings, network, tokenizer!, generated);
   }
 }
 
@@ -278,9 +282,9 @@ async function clipsimFigure(
   request: EvaluateRequest,
   { cache }: Settings,
   network: MetricNetwork,
+  open: OpenTokenizer,
   { set, extraction, store }: Measured,
 ): Promise<Figure> {
-  const open = await openTokenizer(request.weights);
   const { print, onProgress = () => {}, signal, merge } = request;
   const captions = extraction.clips.map(({ entry }) => captionsOf(entry));
   const texts = await embedTexts({

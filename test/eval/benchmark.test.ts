@@ -169,6 +169,14 @@ describe('a benchmark', () => {
     expect((await probe(at('cascade', 'videos', name!))).frames).toBe(9);
     await expect(readdir(at('cascade', 'stages', 'all'))).rejects.toThrow('ENOENT');
   });
+  it('scores UCF-101 with prompts of its classes', async () => {
+    const networks = { c3d: await writeTinyNetwork(at('nets'), 'c3d') };
+    const ucf = { set: 'ucf101', data: at('ucf'), out: at('bench-ucf'), metrics: ['is'], limit: 2, networks } as const;
+    const { metrics } = await runBenchmark(request({ ...ucf, metrics: ['is'] }));
+    expect(metrics!.is).toMatchObject({ samples: { generated: 2 }, protocol: { options: { splits: 2 } } });
+    expect(metrics!.is!.few).toContain('10,000');
+    expect((await readdir(at('bench-ucf', 'videos'))).sort()).toEqual(['00000-ApplyEyeMakeup.mp4', '00001-YoYo.mp4']);
+  });
   it('refuses a folder of other videos, and networks that are missing', async () => {
     const other = await failure(() => runBenchmark(request({ steps: 3, limit: 4 })));
     expect(other).toMatchObject({ code: 'eval.benchmark' });

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decode, writeShapes } from '../../src/data/index.js';
@@ -222,12 +222,12 @@ describe('CLIPSIM', () => {
   });
   it('needs a tokenizer', async () => {
     const bare = await writeTinyNetwork(join(root, 'bare'), 'clip');
-    await writeFile(join(bare, 'vocab.json'), '');
-    const { rm } = await import('node:fs/promises');
     await rm(join(bare, 'vocab.json'));
-    expect(await failure(() => evaluate(request({ metric: 'clipsim', weights: bare })))).toMatchObject({
+    const cache = fresh();
+    expect(await failure(() => evaluate(request({ metric: 'clipsim', weights: bare, cache })))).toMatchObject({
       code: 'eval.no-tokenizer',
     });
+    await expect(readdir(cache)).rejects.toThrow('ENOENT'); // said before the work
   });
 });
 

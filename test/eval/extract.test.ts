@@ -7,6 +7,7 @@ import { FeatureStore } from '../../src/eval/feature-store.js';
 import { parseResolution } from '../../src/eval/resolution.js';
 import { openSet } from '../../src/eval/sets.js';
 import { cut, failure, frameNumbers, makeClip, temporaryFolder } from '../data/helpers.js';
+import { writeTar } from '../data/tar-file.js';
 
 const root = temporaryFolder();
 const videos = join(root, 'videos');
@@ -141,6 +142,18 @@ describe('extraction', () => {
     expect(both.clips).toHaveLength(2);
     const twins = await run('twins', { set: { ...set, entries: [entry!, copy] }, batch: 2 });
     expect(twins.rows.get('copy')).toEqual(both.rows.get('3'));
+  });
+  it('reads videos in tar shards, the same as those in files', async () => {
+    const bytes = await readFile(join(videos, '5.mp4'));
+    writeTar(join(root, '00000.tar'), [
+      { name: 'a.mp4', data: bytes },
+      { name: 'a.txt', data: 'a caption' },
+      { name: 'b.mp4', data: await readFile(join(videos, '6.mp4')) },
+    ]);
+    const files = await run('tar-or-file');
+    const tar = await run('tar-or-file', { set: await openSet(join(root, '00000.tar')) });
+    expect(tar.computed).toBe(0);
+    expect([tar.rows.get('a'), tar.rows.get('b')]).toEqual([files.rows.get('5'), files.rows.get('6')]);
   });
   it('reads all frames of a video, and frames at another rate', async () => {
     const all = await run('frames', { sampling: { ...sampling, frames: 'all', stride: 2 } });

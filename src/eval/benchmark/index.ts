@@ -73,6 +73,9 @@ export async function runBenchmark(request: BenchmarkRequest): Promise<Benchmark
   return { ...result, metrics };
 }
 
+/** Parts of IS; a trial has as many as it has videos for. */
+const SPLITS = 10;
+
 function requestOf(
   metric: MetricName,
   plan: BenchmarkPlan,
@@ -92,6 +95,7 @@ function requestOf(
     ...evaluation,
     ...real,
     weights: networks[network]!,
+    ...(metric === 'is' && limit !== undefined ? { splits: Math.min(SPLITS, limit) } : {}),
     allowFew: evaluation?.allowFew || limit !== undefined,
     seed,
   };
