@@ -14,6 +14,11 @@ const KNOWN: Record<string, Omit<ChartOptions, 'series'> | null> = {
   memoryBytes: { title: 'Memory', unit: 'GiB resident', scale: 'zero' },
   waitingSeconds: { title: 'Waiting for data', unit: 'seconds a tick', scale: 'zero' },
   etaSeconds: null,
+  'metrics/fvd': { title: 'FVD of validation samples' },
+  'metrics/fid-vid': { title: 'FID-vid of validation samples' },
+  'metrics/is': { title: 'Inception score of validation samples' },
+  'metrics/clipsim': { title: 'CLIPSIM of validation samples' },
+  'metrics/consistency': { title: 'Frame consistency of validation samples', unit: 'cosine of neighbouring frames' },
 };
 
 /** How groups of numbers (`heldOut/…`) are titled; others by their own name. */
@@ -26,7 +31,7 @@ const NOISY = new Set(['loss', 'gradNorm']);
 /** Every chart of the run as HTML; empty text when nothing was recorded. */
 export function charts(stats: readonly StatsLine[]): string {
   const names = namesOf(stats);
-  const held = names.filter(name => name.includes('/'));
+  const held = names.filter(name => name.includes('/') && !Object.hasOwn(KNOWN, name));
   const groups = [...new Set(held.map(name => name.slice(0, name.indexOf('/'))))];
   const known = Object.keys(KNOWN).filter(name => names.includes(name));
   const others = names.filter(name => !name.includes('/') && !Object.hasOwn(KNOWN, name));

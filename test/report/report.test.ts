@@ -44,6 +44,7 @@ function makeRun(): string {
     const rates = { secondsPerStep: 0.5, clipsPerSecond: 2, memoryBytes: 2 ** 30, etaSeconds: 60 - step };
     logger.tick({ step, loss: step === 7 ? Number.NaN : 1 / step, learningRate: 1e-4, gradNorm: 1, ...rates });
     if (step % 20 === 0) logger.scalars(step, { 'heldOut/loss': 2 / step, '<i>x': 1 });
+    if (step % 30 === 0) logger.scalars(step, { 'metrics/fvd': 900 - step, 'metrics/clipsim': -0.1 });
   }
   logger.close();
   return folder;
@@ -82,8 +83,13 @@ describe('the page', () => {
       expect(page).toContain(`<b>${title}</b>`);
     }
     expect(page).not.toContain('etaSeconds');
-    expect(page.match(/<svg /g)).toHaveLength(8);
+    expect(page.match(/<svg /g)).toHaveLength(10);
     expect(page).not.toMatch(/NaN|Infinity|undefined/);
+  });
+  it('gives each metric of validation a chart of its own', () => {
+    for (const title of ['FVD of validation samples', 'CLIPSIM of validation samples'])
+      expect(page).toContain(`<b>${title}</b>`);
+    expect(page).not.toContain('<b>metrics</b>');
   });
   it('shows samples by prompt and step in order, the prompt from samples.json, the config or the file name', () => {
     const table = /<table class="samples">[\s\S]*?<\/table>/.exec(page)![0];
