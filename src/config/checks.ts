@@ -130,10 +130,10 @@ function checkBuckets({ stage, data }: Config, conflict: Report): void {
         'which a picture does not have; leave it out (stages base and sr2 train on pictures)',
     );
   }
-  if (data.cached?.latents !== undefined && data.colourShuffle > 0) {
+  if (data.cached?.latents !== undefined && data.hueTurns > 0) {
     conflict(
-      ['data', 'colourShuffle'],
-      'data.colourShuffle changes pixels, but data.cached.latents holds latents; leave one of them out',
+      ['data', 'hueTurns'],
+      'data.hueTurns changes pixels, but data.cached.latents holds latents; leave one of them out',
     );
   }
   const what = images ? 'data.images' : 'data.buckets';

@@ -6,6 +6,7 @@ import { openPretrained, savePretrainedFolder } from '../models/weights/pretrain
 import type { ConvertFolderOptions } from './dtype.js';
 import { checkOutput, writeFolder } from './output-folder.js';
 import { type FloatDtype, stopIfAborted } from './tensors.js';
+import { requireVariant, weightSet } from './weight-files.js';
 
 export interface InflateFolderOptions extends Omit<ConvertFolderOptions, 'dtype' | 'variant'> {
   /** Seed of the temporal layers' first values (default 0). */
@@ -34,6 +35,7 @@ export async function inflateFolder(
 ): Promise<InflateResult> {
   checkOutput(out, dir, options);
   const folder = existsSync(join(dir, 'unet', 'config.json')) ? join(dir, 'unet') : dir;
+  requireVariant(folder, weightSet(folder, options.fromVariant).files, options.fromVariant);
   const { config, weights } = openPretrained(folder, { variant: options.fromVariant });
   try {
     const model = new UNet3DConditionModel(inflateConfig(config), {

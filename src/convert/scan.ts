@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '../errors.js';
 import { readJsonObject } from '../models/weights/pretrained.js';
 import { isPickleName, pickleError } from '../models/weights/refuse.js';
-import { isWeightFile, weightSet } from './weight-files.js';
+import { isWeightFile, requireVariant, weightSet } from './weight-files.js';
 
 export interface FolderContents {
   kind: 'model' | 'pipeline' | 'cascade';
@@ -21,7 +21,8 @@ const INDEX = 'model_index.json';
 /**
  * Looks through a model, a pipeline or a cascade (a folder of pipelines). Hidden files are passed over.
  * @param variant prefer `<stem>.<variant>.safetensors`
- * @throws InputError when it is none of these, when a part has no safetensors, or when a shard is missing
+ * @throws InputError when it is none of these, when a part has no safetensors, when a shard is missing, or when nothing is of
+ *   the variant
  */
 export function scanFolder(dir: string, variant?: string): FolderContents {
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
@@ -30,8 +31,10 @@ export function scanFolder(dir: string, variant?: string): FolderContents {
   refuseRun(dir);
   const kind = kindOf(dir);
   const found: FolderContents = { kind, models: [], files: [], leftOut: [] };
-  walk(dir, '', true, { found, variant, seen: new Set() });
+  const read: string[] = [];
+  walk(dir, '', true, { found, variant, read, seen: new Set() });
   if (found.models.length === 0) throw noModel(dir);
+  requireVariant(dir, read, variant);
   return found;
 }
 
@@ -62,13 +65,15 @@ const noModel = (dir: string) =>
 interface Walk {
   found: FolderContents;
   variant?: string;
+  /** Names of the weight files that are converted. */
+  read: string[];
   /** Real paths, against links that lead back. */
   seen: Set<string>;
 }
 
 /** @param needed the folder's weights must be convertible: an index names it, or it is what was asked for */
 function walk(dir: string, folder: string, needed: boolean, state: Walk): void {
-  const { found, variant, seen } = state;
+  const { found, variant, read, seen } = state;
   const real = realpathSync(dir);
   if (seen.has(real)) return;
   seen.add(real);
@@ -88,6 +93,7 @@ function walk(dir: string, folder: string, needed: boolean, state: Walk): void {
   if (hasSafetensors && !parts) {
     const { stem, files: used } = weightSet(dir, variant);
     found.models.push({ folder, stem });
+    read.push(...used);
     found.leftOut.push(...weights.filter(name => !used.includes(name)).map(at));
   } else if (pickle && needed && !parts) throw pickleError(join(dir, pickle));
   else found.leftOut.push(...weights.map(at));

@@ -1,5 +1,6 @@
 /** Which files of a folder are weights, and which of them make one set. */
 import { basename } from 'node:path';
+import { InputError } from '../errors.js';
 import { locateWeights } from '../models/weights/locate.js';
 import { isPickleName } from '../models/weights/refuse.js';
 
@@ -29,4 +30,16 @@ export function weightSet(dir: string, variant?: string): WeightSet {
   const files = paths.map(path => basename(path));
   const plain = files[0]!.replace(/(-\d+-of-\d+)?\.safetensors$/, '');
   return { stem: VARIED.exec(plain)?.[1] ?? plain, files };
+}
+
+/**
+ * @param files names of the weight files that are read
+ * @throws InputError when a variant was asked for and none of them is of it
+ */
+export function requireVariant(dir: string, files: readonly string[], variant: string | undefined): void {
+  if (variant === undefined || files.some(name => name.includes(`.${variant}.`))) return;
+  throw new InputError(
+    `--from-variant ${variant}: no weight file in ${dir} is named *.${variant}.safetensors; there are ${files.join(', ')}. Leave the option out to read these.`,
+    { code: 'convert.variant', dir, variant },
+  );
 }

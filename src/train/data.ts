@@ -14,6 +14,7 @@ import {
   type SkippedClip,
 } from '../data/index.js';
 import { InputError } from '../errors.js';
+import { turnedCaptions } from './hue-turns.js';
 
 export interface TrainingData {
   train: ManifestEntry[];
@@ -86,10 +87,11 @@ export async function openData(config: Config, print: (line: string) => void): P
     buckets = { train: own.buckets, heldOut: other.buckets };
   }
   const images = await openImages(config, print);
+  const captions = [...train, ...heldOut, ...(images?.entries ?? [])].flatMap(e => e.captions ?? [e.caption]);
   return {
     train,
     heldOut,
-    captions: [...train, ...heldOut, ...(images?.entries ?? [])].flatMap(e => e.captions ?? [e.caption]),
+    captions: data.hueTurns > 0 ? turnedCaptions(captions) : captions,
     buckets,
     images,
     clipsPerBatch: clipsPerBatch(config, buckets?.train, images),

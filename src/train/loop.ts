@@ -12,11 +12,11 @@ import { InterruptedError, WorkError } from '../errors.js';
 import { assemble } from './assemble.js';
 import { findRun } from './checkpoint.js';
 import { applyCheckpointing } from './checkpointing.js';
-import { shuffleColours } from './colour-shuffle.js';
 import { openData } from './data.js';
 import { drawStep, timestepSampling } from './draw.js';
 import { EarlyStop } from './early-stop.js';
 import { HeldOutLoss } from './held-out.js';
+import { turnHues } from './hue-turns.js';
 import { RunLogger, type Tick, Ticker } from './logging/index.js';
 import { LossBins } from './loss-bins.js';
 import { AdamW, type TrainableVariable } from './optimizer.js';
@@ -166,8 +166,9 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
         const asked = performance.now();
         const batch = await loader.batch(microStep);
         waited += performance.now() - asked;
-        shuffleColours(batch.videos, batch.shape, { share: config.data.colourShuffle, seed, microStep });
-        const drawn = drawStep(batch.captions, microStep, draw);
+        const turns = { share: config.data.hueTurns, seed, microStep };
+        const captions = turnHues(batch.videos, batch.shape, batch.captions, turns);
+        const drawn = drawStep(captions, microStep, draw);
         const context = text.encode(drawn.captions); // [B, L, D]
         const clips = tf.tensor(batch.videos, batch.shape); // [B, F, H, W, 3]
         const noiseKey = tf.tensor1d(drawn.noiseKey, 'int32');

@@ -85,6 +85,9 @@ describe('a converted model', () => {
     expect(other.models[0]).toMatchObject({ tensors: 2, files: [FILE] });
     const back = await convertFolder(out, join(root, 'back'), { dtype: null, fromVariant: 'bf16' });
     expect(back.models[0]).toMatchObject({ tensors: 4, files: [FILE] });
+    await expect(convertFolder(dir, join(root, 'none'), { dtype: null, fromVariant: 'fp61' })).rejects.toThrow(
+      /--from-variant fp61: no weight file in .* is named \*\.fp61\.safetensors; there are diffusion_pytorch_model/,
+    );
   });
 
   it('is never in memory as a whole', async () => {

@@ -76,8 +76,9 @@ export const dataSection = section('The clips and how they are cut.', {
     ['crop', 'pad', 'stretch'],
     'crop',
   ),
-  colourShuffle: num(
-    'Share of the clips whose red, green and blue change places at random, all frames alike: for learning a motion in any colour.',
+  hueTurns: num(
+    'Share of the clips whose hues are turned by a random number of sixths, all frames alike, and the colour in the caption with them ' +
+      '(red, yellow, green, cyan, blue, purple); clips whose caption names none of these stay. For learning a motion in any colour.',
     0,
     { minimum: 0, maximum: 1 },
   ),

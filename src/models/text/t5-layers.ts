@@ -1,5 +1,5 @@
 /** The parts of a T5 encoder (transformers' `modeling_t5.py`), under its names. */
-import { attention, gelu, geluTanh, linear, rmsNorm, silu, type Tensor, tf } from '../../engine/index.js';
+import { attention, gatherRows, gelu, geluTanh, linear, rmsNorm, silu, type Tensor, tf } from '../../engine/index.js';
 import { Block } from '../layers/block.js';
 import { type Initializer, normal, ones } from '../layers/initializers.js';
 import type { T5Activation, T5Config } from './t5-config.js';
@@ -43,7 +43,7 @@ export class T5Matrix extends Block {
 
   /** Rows of the table: ids of any shape -> [...ids, columns]. */
   lookUp(ids: Tensor): Tensor {
-    return tf.gather(this.weight.value(), ids);
+    return gatherRows(this.weight.value(), ids);
   }
 }
 

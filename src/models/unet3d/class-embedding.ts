@@ -1,4 +1,4 @@
-import { type Tensor, tf } from '../../engine/index.js';
+import { gatherRows, type Tensor } from '../../engine/index.js';
 import { Block } from '../layers/block.js';
 import { normal } from '../layers/initializers.js';
 import { Linear } from '../layers/linear.js';
@@ -17,7 +17,7 @@ class ClassTable extends Block {
 
   /** labels [B] -> [B, dim] */
   override forward(labels: Tensor): Tensor {
-    return tf.gather(this.weight.value(), labels.toInt());
+    return gatherRows(this.weight.value(), labels.toInt());
   }
 }
 
