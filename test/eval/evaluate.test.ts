@@ -172,6 +172,11 @@ describe('IS and FID-vid', () => {
   it('take all frames, or some spread over the video', async () => {
     const all = await evaluate(request({ metric: 'fid-vid', frames: 'all', samples: 2 }));
     expect(all.details.rows).toEqual({ real: 32, generated: 32 });
+    expect(all.value).toBeGreaterThan(0);
+    const same = await evaluate(request({ metric: 'fid-vid', frames: 'all', samples: 2, generated: real }));
+    expect(same.value).toBeLessThan(1e-6 * all.value);
+    const legacy = request({ metric: 'fid-vid', frames: 'all', samples: 2, preprocess: 'legacy-pytorch' });
+    expect((await evaluate(legacy)).value).not.toBe(all.value);
     const some = await evaluate(request({ metric: 'fid-vid', frames: { real: 3, generated: 'all' }, samples: 2 }));
     expect(some.details.rows).toEqual({ real: 6, generated: 32 });
   });

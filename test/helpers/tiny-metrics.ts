@@ -19,7 +19,7 @@ export async function writeTinyNetwork(root: string, kind: TinyKind, { seed = 1,
   const make: Record<TinyKind, () => Model & { initialize(seed: number): void }> = {
     i3d: () => new InceptionI3d({ width: 0.02, num_classes: features }),
     c3d: () => new C3D({ width: 0.02, num_classes: features }),
-    'inception-v3': () => new InceptionV3({ width: 0.02, features: 32 }),
+    'inception-v3': () => new InceptionV3({ width: 0.05, features: 32 }), // at 0.02 hardly a unit lives
     clip: () =>
       new CLIPModel({
         model_type: 'clip',

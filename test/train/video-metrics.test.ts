@@ -41,6 +41,7 @@ describe('validate.metrics', () => {
     expect(tf.memory().numTensors).toBe(before);
     const logged = (await stats('still')).filter(line => 'metrics/clipsim' in line);
     expect(logged.map(({ step }) => step)).toEqual([1, 2]);
+    expect(logged[0]!['metrics/fid-vid']).toBeGreaterThan(0);
     const [first, second] = logged.map(({ step: _, time: __, ...figures }) => figures);
     expect(
       Object.keys(first!)
@@ -51,7 +52,9 @@ describe('validate.metrics', () => {
       expect(second![name], name).toBe(first![name]);
     }
     expect(lines.filter(line => line.includes('are few for FID-vid (papers: 2048)'))).toHaveLength(1);
-    expect(lines.filter(line => /^metrics of 2 samples at step [12]: fid-vid \d.*, clipsim -?\d/.test(line))).toHaveLength(2);
+    expect(
+      lines.filter(line => /^metrics of 2 samples at step [12]: fid-vid \d.*, clipsim -?\d/.test(line)),
+    ).toHaveLength(2);
   });
   it('follows the weights, in a stage that works on clips too', async () => {
     const metrics = { everySteps: 2, samples: 2, clipsim: { weights: net('clip') } };
