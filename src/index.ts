@@ -1,6 +1,6 @@
 /** The public API: `import { … } from 'show1'`. Names and configs are diffusers', camelCased. */
 export { type Config, loadConfig, parseConfig } from './config/index.js';
-export { convertFolder, exportPipeline, inflateFolder } from './convert/index.js';
+export { convertFolder, convertMetrics, exportPipeline, inflateFolder } from './convert/index.js';
 export { createLoader, decode, encode, openManifest, prepareDataset, writeShapes } from './data/index.js';
 export {
   DDIMScheduler,
@@ -13,6 +13,15 @@ export {
 } from './diffusion/index.js';
 export { compile, randomNormal, rngKey, type Tensor, tf, valueAndGrads } from './engine/index.js';
 export { InputError, InterruptedError, Show1Error, WorkError } from './errors.js';
+export {
+  compareProtocols,
+  type EvaluateRequest,
+  type EvaluationResult,
+  evaluate,
+  FeatureStatistics,
+  frechetDistance,
+  inceptionScore,
+} from './eval/index.js';
 export { BaseSampler } from './infer/base.js';
 export { type CascadeOptions, type GenerateOptions, Show1Pipeline } from './infer/cascade.js';
 export { FirstFrameSampler } from './infer/first-frame.js';
@@ -22,6 +31,7 @@ export { Sr1Sampler } from './infer/sr1.js';
 export { Sr2Sampler } from './infer/sr2.js';
 export { contactSheet, writeVideo } from './infer/video.js';
 export { CLIPModel } from './models/clip/index.js';
+export { C3D, InceptionI3d, InceptionV3, openMetricNetwork } from './models/metrics/index.js';
 export {
   CLIPTextModel,
   cleanCaption,
