@@ -43,7 +43,7 @@ const request = (changes: Partial<BenchmarkRequest> = {}): BenchmarkRequest => (
   ...{ steps: 2, frames: 16, width: 16, height: 16 },
   metrics: ['fid-vid', 'clipsim'],
   networks: { clip: net('clip'), 'inception-v3': net('inception-v3') },
-  evaluation: { cache: at('cache'), workers: 2, allowFew: true },
+  evaluation: { cache: at('cache'), workers: 2, allowFew: true, frames: 2, clip: 'uniform' },
   ...changes,
 });
 
@@ -172,7 +172,7 @@ describe('a benchmark', () => {
   it('scores UCF-101 with prompts of its classes', async () => {
     const networks = { c3d: await writeTinyNetwork(at('nets'), 'c3d') };
     const ucf = { set: 'ucf101', data: at('ucf'), out: at('bench-ucf'), metrics: ['is'], limit: 2, networks } as const;
-    const { metrics } = await runBenchmark(request({ ...ucf, metrics: ['is'] }));
+    const { metrics } = await runBenchmark(request({ ...ucf, metrics: ['is'], evaluation: { cache: at('cache') } }));
     expect(metrics!.is).toMatchObject({ samples: { generated: 2 }, protocol: { options: { splits: 2 } } });
     expect(metrics!.is!.few).toContain('10,000');
     expect((await readdir(at('bench-ucf', 'videos'))).sort()).toEqual(['00000-ApplyEyeMakeup.mp4', '00001-YoYo.mp4']);

@@ -19,7 +19,7 @@ export interface BenchmarkRequest extends PlanOptions, Omit<GenerateRequest, 'vi
   /** How the clips of both sets are cut; defaults as for single metrics, resolution as the set is used. */
   evaluation?: Pick<
     EvaluateRequest,
-    'cache' | 'batch' | 'workers' | 'allowFew' | 'clip' | 'fps' | 'stride' | 'resolution'
+    'cache' | 'batch' | 'workers' | 'allowFew' | 'frames' | 'clip' | 'fps' | 'stride' | 'resolution'
   >;
 }
 
