@@ -53,6 +53,27 @@ export function progressOf(quiet: boolean) {
   };
 }
 
+/**
+ * Makes the folder of `--out` and a file in it, before the work whose result it will take.
+ * @throws InputError `eval.out` where that cannot be
+ */
+export async function checkOut(file: string | undefined): Promise<void> {
+  if (file === undefined) return;
+  const { mkdir, rm, stat, writeFile } = await import('node:fs/promises');
+  const { dirname } = await import('node:path');
+  const fail = (why: string) => new InputError(`--out ${file} cannot be written: ${why}`, { code: 'eval.out', file });
+  const there = await stat(file).catch(() => undefined);
+  if (there?.isDirectory()) throw fail('it is a folder; give the name of a JSON file');
+  const probe = `${file}.${process.pid}.tmp`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(probe, '');
+    await rm(probe);
+  } catch (error) {
+    throw fail((error as Error).message);
+  }
+}
+
 /** Writes the file whole or not at all. */
 export async function writeResult(file: string | undefined, result: unknown): Promise<void> {
   if (file === undefined) return;

@@ -7,7 +7,7 @@ import type { EvaluateRequest } from '../eval/request.js';
 import { perSide } from '../eval/set-options.js';
 import { benchmark, benchmarkOptions } from './eval-benchmark.js';
 import { compare, compareOptions } from './eval-compare.js';
-import { describeResult, progressOf, sharedOptions, writeResult } from './eval-shared.js';
+import { checkOut, describeResult, progressOf, sharedOptions, writeResult } from './eval-shared.js';
 import type { ArgsOf } from './options.js';
 import { print, printJson } from './output.js';
 
@@ -155,6 +155,7 @@ async function measure(metric: MetricName, args: Args): Promise<void> {
   }
   const request = requestOf(metric, args);
   readRequest(request); // before TensorFlow is loaded
+  if (!shard) await checkOut(args.out);
   const { interruptSignal } = await import('./interrupt.js');
   const { evaluate, evaluateShard } = await import('../eval/evaluate.js');
   const interrupt = interruptSignal('keeping what is finished');

@@ -50,6 +50,19 @@ const newOnes = (stderr: string): number =>
   [...stderr.matchAll(/(\d+) of them new/g)].reduce((sum, match) => sum + Number(match[1]), 0);
 
 describe('show1 eval', () => {
+  it('refuses a place for the result that cannot take it, before anything is measured', async () => {
+    for (const [out, why] of [
+      [root, 'it is a folder; give the name of a JSON file'],
+      [join(real, 'metadata.jsonl', 'x.json'), 'cannot be written: '],
+    ] as const) {
+      const { code, stderr } = await capture(fvd('one', '--samples', '3', '--out', out));
+      expect(code).toBe(2);
+      expect(stderr).toContain(`--out ${out} cannot be written: `);
+      expect(stderr).toContain(why);
+      expect(stderr).not.toContain('features of');
+    }
+  });
+
   it('prints the figure and how it came about; --json and --out hold the same', async () => {
     const out = join(root, 'fvd.json');
     const shown = await capture(fvd('one', '--samples', '3', '--clip', 'real=random,generated=start', '--out', out));
