@@ -31,7 +31,7 @@ describe.each(readdirSync(CONFIGS))('configs/tiny/%s', file => {
         `data.heldOut.source=${at('shapes', 'heldout')}`,
         `output=${at(file)}`,
         ...['train.steps=2', 'train.batchSize=1', 'train.warmupSteps=0'],
-        ...['validate.everySteps=2', 'validate.sampler.steps=3', 'validate.heldOutEverySteps=2'],
+        ...['validate.everySteps=2', 'validate.sampler.steps=5', 'validate.heldOutEverySteps=2'],
         ...(file === 'base.yaml' ? ['validate.prompts=[a red square moves up]'] : ['validate.clips=1']),
         ...(file === 'sr2.yaml'
           ? ['model.vae.tiny.steps=2', 'model.vae.tiny.batchSize=1', 'model.vae.tiny.blockOutChannels=[8, 8, 8]']
