@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Argv } from 'yargs';
 import { InputError } from '../errors.js';
+import { METRICS } from '../eval/metrics.js';
 import type { EvaluationResult } from '../eval/protocol.js';
 import { type ArgsOf, withJson } from './options.js';
 import { formatNumber, print, printJson, table } from './output.js';
@@ -15,11 +16,12 @@ export function compareOptions(yargs: Argv) {
 async function readResult(file: string): Promise<EvaluationResult> {
   try {
     const result = JSON.parse(await readFile(file, 'utf8')) as EvaluationResult;
-    if (typeof result?.value === 'number' && typeof result.protocol === 'object') return result;
+    const { metric, value, protocol } = result ?? {};
+    if (METRICS.includes(metric) && typeof value === 'number' && protocol?.sides !== undefined) return result;
   } catch (error) {
     throw new InputError(`${file} cannot be read: ${(error as Error).message}`, { code: 'eval.result', file });
   }
-  throw new InputError(`${file} is no result of show1 eval: it has no "value" and "protocol"`, {
+  throw new InputError(`${file} is no result of show1 eval: it has no "metric", "value" and "protocol"`, {
     code: 'eval.result',
     file,
   });

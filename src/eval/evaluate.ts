@@ -150,9 +150,9 @@ async function withFeatures<T>(
 
 /** Before the work rather than after it. */
 function checkParts({ splits = 10, repeats = 1 }: EvaluateRequest, videos: number): void {
-  if (videos >= splits * repeats) return;
+  if (videos >= 2 * splits * repeats || (splits * repeats === 1 && videos > 0)) return;
   throw new InputError(
-    `--splits is ${splits} and --repeats ${repeats}, which ${videos} videos cannot be cut into; ask for fewer`,
+    `--splits is ${splits} and --repeats ${repeats}, but ${videos} videos do not make parts of two (a part of one video always scores 1); ask for fewer`,
     { code: 'eval.option', option: 'splits', value: splits },
   );
 }

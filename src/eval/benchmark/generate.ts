@@ -22,6 +22,8 @@ export interface GenerateRequest extends Omit<CascadeOptions, 'input' | 'deltas'
   videos: readonly PlannedVideo[];
   /** What the videos follow from besides the model; a folder with others is refused. */
   record: Record<string, unknown>;
+  /** Told how many frames the videos will have, before any is generated; may refuse. */
+  checkFrames?: (frames: number) => void;
   /** Videos denoised together. */
   videosTogether?: number;
   batchWindows?: number;
@@ -49,6 +51,7 @@ export const fileOf = (out: string, { id }: PlannedVideo): string => path.join(o
 export async function generateVideos(request: GenerateRequest): Promise<Generation> {
   const { out, videos, shard, signal, chunk = 32, print, onProgress = () => {} } = request;
   const pipeline = await Show1Pipeline.open(request);
+  request.checkFrames?.(pipeline.plan.at(-1)!.settings.frames);
   await mkdir(path.join(out, 'videos'), { recursive: true });
   const record = { ...request.record, model: await describeModel(request, pipeline), storage: STORAGE };
   await keepRecord(out, record);

@@ -3,17 +3,20 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { InputError } from '../../errors.js';
+import { openMetricNetwork } from '../../models/metrics/index.js';
 import { writeJson, writeText } from '../../train/cache/atomic.js';
 import { evaluate } from '../evaluate.js';
 import { DEFINITIONS, type MetricName, type NetworkKind } from '../metrics.js';
 import type { EvaluationResult } from '../protocol.js';
 import type { EvaluateRequest } from '../request.js';
+import { forSide } from '../set-options.js';
+import { openTokenizer } from '../text-features.js';
 import { fileOf, type GenerateRequest, generateVideos } from './generate.js';
 import { type BenchmarkPlan, type PlanOptions, planBenchmark } from './plan.js';
 
 export { BENCHMARKS, type BenchmarkName, METRICS_OF } from './plan.js';
 
-export interface BenchmarkRequest extends PlanOptions, Omit<GenerateRequest, 'videos' | 'record'> {
+export interface BenchmarkRequest extends PlanOptions, Omit<GenerateRequest, 'videos' | 'record' | 'checkFrames'> {
   /** Folders of the networks that the metrics need. */
   networks: Partial<Record<NetworkKind, string>>;
   /** How the clips of both sets are cut; defaults as for single metrics, resolution as the set is used. */
@@ -54,7 +57,9 @@ export async function runBenchmark(request: BenchmarkRequest): Promise<Benchmark
   await mkdir(out, { recursive: true });
   const { metrics: _, ...about } = rest; // more metrics may follow later
   const record = { set, seed, ...about };
-  const { record: generation, made } = await generateVideos({ ...request, videos, record });
+  if (!shard) await checkNetworks(plan, request);
+  const checkFrames = (frames: number) => checkLengths(plan, request, frames);
+  const { record: generation, made } = await generateVideos({ ...request, videos, record, checkFrames });
   const result: BenchmarkResult = { set, generation, videos: videos.length, made };
   if (shard) return result;
 
@@ -73,7 +78,29 @@ export async function runBenchmark(request: BenchmarkRequest): Promise<Benchmark
   return { ...result, metrics };
 }
 
-/** Parts of IS; a trial has as many as it has videos for. */
+/** Opens every network once: generating takes hours, and the figures need them all. @throws InputError `metrics.*`, `eval.no-tokenizer` */
+async function checkNetworks({ metrics }: BenchmarkPlan, { networks }: BenchmarkRequest): Promise<void> {
+  for (const kind of new Set(metrics.map(metric => DEFINITIONS[metric].network))) {
+    (await openMetricNetwork(networks[kind]!, kind)).dispose();
+    if (kind === 'clip') await openTokenizer(networks[kind]!);
+  }
+}
+
+/** @throws InputError where the videos will be too short for a metric's clips */
+function checkLengths({ metrics }: BenchmarkPlan, { evaluation, stages }: BenchmarkRequest, frames: number): void {
+  for (const metric of metrics) {
+    const wanted = forSide(evaluation?.frames, 'generated') ?? DEFINITIONS[metric].frames;
+    const stride = forSide(evaluation?.stride, 'generated') ?? 1;
+    if (wanted === 'all' || (wanted - 1) * stride + 1 <= frames) continue;
+    throw new InputError(
+      `${DEFINITIONS[metric].title} takes ${wanted} frames${stride > 1 ? ` at a stride of ${stride}` : ''}, but the stages (${stages.join(', ')}) make ` +
+        `videos of ${frames}; run more stages (--stages base,interp), or choose other metrics`,
+      { code: 'eval.benchmark', metric, wanted, frames },
+    );
+  }
+}
+
+/** Parts of IS; a trial has as many as it has at least two videos for: parts of one video always score 1. */
 const SPLITS = 10;
 
 function requestOf(
@@ -95,7 +122,7 @@ function requestOf(
     ...evaluation,
     ...real,
     weights: networks[network]!,
-    ...(metric === 'is' && limit !== undefined ? { splits: Math.min(SPLITS, limit) } : {}),
+    ...(metric === 'is' && limit !== undefined ? { splits: Math.max(1, Math.min(SPLITS, Math.floor(limit / 2))) } : {}),
     allowFew: evaluation?.allowFew || limit !== undefined,
     seed,
   };
