@@ -86,7 +86,7 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
         signal: stop.signal,
       });
     } catch (error) {
-      clip.refusal = refusalOf(error);
+      clip.refusal = refusalOf(error, clip.entry);
     }
   };
   const look = async (number: number): Promise<Unit> => {
@@ -97,7 +97,7 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
         clip.content = await contentOf(clip.entry, stop.signal);
         clip.refusal = store.refusal(clip.content.name);
       } catch (error) {
-        clip.refusal = refusalOf(error);
+        clip.refusal = refusalOf(error, clip.entry);
       }
     }
     const known = clips.every(({ content, refusal }) => refusal !== undefined || store.has(content!.name));
@@ -141,7 +141,7 @@ export async function extract(request: ExtractRequest): Promise<Extraction> {
         computed += await computeUnit(unit, extractor, store, signal);
       }
       for (const { entry, content, refusal } of unit.clips) {
-        if (refusal) rejected.push({ id: entry.id, path: entry.path, ...refusal });
+        if (refusal) rejected.push(rejectedOf(entry, refusal));
         else if (!store.has(content!.name)) lacking++;
         else if (shard || measured.length < wanted) measured.push({ entry, content: content! });
       }
@@ -215,14 +215,19 @@ function joinRows(list: readonly Features[]): Features {
 /** Reasons that lie in the video's bytes; a missing permission or decoder may be mended. */
 const LASTING = ['too short', 'too small', 'truncated', 'not a video', 'zero-byte file'];
 
-/** What is wrong with one video; anything else is thrown again. */
-function refusalOf(error: unknown): Refusal {
+/** What is wrong with one video, without its name, which may be another one next time; anything else is thrown again. */
+function refusalOf(error: unknown, { path }: ManifestEntry): Refusal {
   const { code, message } = error as Show1Error;
   const gone = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'missing file' : undefined;
   const reason = clipProblem(error) ?? (code === 'eval.resolution' ? 'too small' : gone);
   if (reason === undefined) throw error;
-  return { reason, message };
+  return { reason, message: message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message };
 }
+
+const rejectedOf = ({ id, path }: ManifestEntry, { reason, message }: Refusal): Rejected => ({
+  ...{ id, path, reason },
+  message: message.includes(path) ? message : `${path}: ${message}`,
+});
 
 export function checkAbort(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decode, writeShapes } from '../../src/data/index.js';
@@ -168,6 +168,24 @@ describe('IS and FID-vid', () => {
     expect(two.protocol.options).toEqual({ splits: 2, repeats: 1, mean: 'channels' });
     expect((await failure(() => evaluate(request({ metric: 'is' })))).message).toContain('--splits is 10');
     expect(await failure(() => evaluate(request({ metric: 'is', real })))).toMatchObject({ code: 'eval.option' });
+  });
+  it('name a video that cannot be measured as it is called now, whatever it was called when that was found', async () => {
+    const [folder, moved] = [join(root, 'before'), join(root, 'afterwards')];
+    await cp(few.generated, folder, { recursive: true });
+    await makeClip(join(folder, 'short.mp4'), 4, { width: 16, height: 16 });
+    const measure = (generated: string) =>
+      evaluate(request({ metric: 'is', splits: 1, generated, samples: undefined }));
+    const first = await measure(folder);
+    await rename(folder, moved);
+    const second = await measure(moved);
+    expect(second.value).toBe(first.value);
+    for (const [{ rejected }, where] of [
+      [first, folder],
+      [second, moved],
+    ] as const) {
+      expect(rejected.generated).toHaveLength(1);
+      expect(rejected.generated![0]!.message).toBe(`${join(where, 'short.mp4')}: has 4 frames, 16 are needed`);
+    }
   });
   it('take all frames, or some spread over the video', async () => {
     const all = await evaluate(request({ metric: 'fid-vid', frames: 'all', samples: 2 }));
